@@ -1,0 +1,108 @@
+import type { Digest } from "../tree/digest.ts";
+import type { Mode } from "../tree/entry.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+
+/** One-based place in a manifest file. */
+export type Position = { readonly line: number; readonly column: number };
+
+export type PruneRule = "managed" | "all" | "none";
+export type ConflictRule = "skip" | "overwrite" | "keep";
+
+/** What a session is created with or found by. */
+export type SessionSpec = {
+  readonly image: string;
+  readonly name?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly idleTimeoutMs?: number;
+  readonly count?: number;
+};
+
+export type DirectorySpec = {
+  readonly path: WorkspacePath;
+  readonly mode?: Mode;
+  readonly prune?: PruneRule;
+  readonly at: Position;
+};
+
+/** Where the bytes of a declared file come from. Local paths are absolute. */
+export type FileOrigin =
+  | { readonly kind: "inline"; readonly text: string }
+  | { readonly kind: "source"; readonly localPath: string; readonly template: boolean }
+  | { readonly kind: "url"; readonly url: string; readonly digest: Digest };
+
+export type FileSpec = {
+  readonly path: WorkspacePath;
+  readonly origin: FileOrigin;
+  readonly mode?: Mode;
+  readonly sensitive: boolean;
+  /** Written once when missing, then never compared. */
+  readonly seedOnly: boolean;
+  readonly onConflict?: ConflictRule;
+  readonly at: Position;
+};
+
+export type TreeSpec = {
+  /** Absolute local directory. */
+  readonly source: string;
+  /** `""` mirrors into the root itself (written `.` in the manifest). */
+  readonly path: WorkspacePath;
+  /** gitignore patterns, relative to the tree. */
+  readonly exclude: readonly string[];
+  /** Whether `.gitignore` files inside the tree count. */
+  readonly gitignore: boolean;
+  readonly prune?: PruneRule;
+  readonly onConflict?: ConflictRule;
+  readonly at: Position;
+};
+
+export type LinkSpec = { readonly path: WorkspacePath; readonly target: string; readonly at: Position };
+export type MoveSpec = { readonly from: WorkspacePath; readonly to: WorkspacePath; readonly at: Position };
+export type AbsentSpec = { readonly path: WorkspacePath; readonly at: Position };
+
+export type RunSpec = {
+  readonly command: string;
+  readonly cwd: WorkspacePath;
+  /** gitignore patterns over workspace paths; empty: always. */
+  readonly onChange: readonly string[];
+  readonly timeoutMs: number;
+  readonly at: Position;
+};
+
+export type PullSpec = { readonly path: WorkspacePath; readonly to: string; readonly at: Position };
+
+/** A manifest after interpolation and every check that needs no session: what the rest of agb-sync works from. */
+export type Manifest = {
+  /** As shown in messages: the path as given, or `<stdin>`. */
+  readonly file: string;
+  /** Absolute local directory that sources are relative to. */
+  readonly directory: string;
+  readonly session: SessionSpec;
+  /** Absolute, normal path in the session. */
+  readonly root: string;
+  readonly prune: PruneRule;
+  readonly onConflict: ConflictRule;
+  /** gitignore patterns over workspace paths: never listed, written, moved, pruned. */
+  readonly ignore: readonly string[];
+  readonly directories: readonly DirectorySpec[];
+  readonly files: readonly FileSpec[];
+  readonly trees: readonly TreeSpec[];
+  readonly links: readonly LinkSpec[];
+  readonly moves: readonly MoveSpec[];
+  readonly absent: readonly AbsentSpec[];
+  readonly run: readonly RunSpec[];
+  readonly pull: readonly PullSpec[];
+  /** What `${vars.…}` means; templates use it too. */
+  readonly variables: Variables;
+  /** `${session.id}` occurs somewhere: the manifest is to be loaded again once the session is known. */
+  readonly usesSessionId: boolean;
+  /** Values that were interpolated into sensitive files, to be redacted wherever text leaves the program. */
+  readonly secrets: readonly string[];
+};
+
+/** The names that `${…}` may use, beside defaults. */
+export type Variables = {
+  readonly vars: Readonly<Record<string, string>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Undefined while no session is known. */
+  readonly sessionId?: string;
+};

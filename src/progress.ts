@@ -1,0 +1,23 @@
+import type { StepResult } from "./apply/engine.ts";
+import type { Step } from "./plan/plan.ts";
+
+/** What a reconciliation is busy with. */
+export type Phase = "connect" | "sources" | "scan" | "plan" | "lock" | "deliver" | "commit" | "verify" | "run";
+
+/** What happened, as it happens; the same events feed the progress bar, plain lines, `--json` and library users. */
+export type ProgressEvent =
+  | { readonly type: "phase-start"; readonly phase: Phase }
+  | { readonly type: "phase-end"; readonly phase: Phase; readonly durationMs: number; readonly requests: number }
+  | { readonly type: "bytes"; readonly phase: Phase; readonly doneBytes: number; readonly totalBytes: number }
+  | {
+      readonly type: "step";
+      readonly index: number;
+      readonly total: number;
+      readonly step: Step;
+      readonly result: StepResult;
+    }
+  | { readonly type: "output"; readonly stream: "stdout" | "stderr"; readonly command: string; readonly text: string }
+  | { readonly type: "notice"; readonly level: "info" | "warning"; readonly message: string };
+
+/** Receives progress; must not throw. */
+export type ProgressListener = (event: ProgressEvent) => void;

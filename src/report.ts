@@ -1,0 +1,25 @@
+import type { StepResult } from "./apply/engine.ts";
+import type { Conflict, Plan, Step } from "./plan/plan.ts";
+import type { Digest } from "./tree/digest.ts";
+import type { Counters } from "./transport/transport.ts";
+
+/** What an apply did, for people and machines. */
+export type ApplyReport = {
+  readonly sessionId: string;
+  readonly root: string;
+  readonly plan: Plan;
+  readonly strategy: "steps" | "batch";
+  /** Why that strategy was taken, in one clause. */
+  readonly strategyReason: string;
+  /** One for each step of the plan, in its order. */
+  readonly outcomes: readonly { readonly step: Step; readonly result: StepResult }[];
+  /** Everything left alone, also what became a conflict at the commit. */
+  readonly conflicts: readonly Conflict[];
+  /** True when every written path was read back (by digest) as declared. */
+  readonly verified: boolean;
+  /** Digest of the declared tree; the same manifest and sources give the same digest. */
+  readonly workspaceDigest: Digest;
+  readonly backupPath: string | undefined;
+  readonly counters: Readonly<Counters>;
+  readonly durationMs: number;
+};

@@ -1,0 +1,133 @@
+import type { Digest } from "../tree/digest.ts";
+import { isDigest } from "../tree/digest.ts";
+import type { Entry } from "../tree/entry.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { comparePaths, statePath, workspacePath } from "../tree/workspace-path.ts";
+
+/** Where base is kept below the root: one snapshot and the changes since, each a file replaced by rename. */
+export const BASE_PATH = statePath("base.json");
+
+/** What base knows of one path: the entry as applied, or as kept (the session's version, accepted by `keep`). */
+export type BaseEntry = {
+  readonly entry: Entry;
+  /** For a kept path: the digest of the desired content that was passed over; reported again once that changes. */
+  readonly keptOver?: Digest;
+};
+
+/** What the last apply left, bound to one session and root. */
+export type Base = {
+  readonly sessionId: string;
+  readonly root: string;
+  /** Grows by one with every commit. */
+  readonly generation: number;
+  /** Digest of the desired tree when that commit left nothing open; undefined otherwise. */
+  readonly desiredDigest: Digest | undefined;
+  readonly entries: ReadonlyMap<WorkspacePath, BaseEntry>;
+};
+
+/** One path's new record, or its removal. */
+export type BaseChange = { readonly path: WorkspacePath; readonly after: BaseEntry | undefined };
+
+/** Base with `changes` made and the generation counted up. Pure. */
+export function changeBase(base: Base, changes: readonly BaseChange[], desiredDigest: Digest | undefined): Base {
+  const entries = new Map(base.entries);
+  for (const { path, after } of changes) {
+    if (after === undefined) entries.delete(path);
+    else entries.set(path, after);
+  }
+  return { ...base, entries, generation: base.generation + 1, desiredDigest };
+}
+
+/** A base that knows nothing yet. */
+export function emptyBase(sessionId: string, root: string): Base {
+  return { sessionId, root, generation: 0, desiredDigest: undefined, entries: new Map() };
+}
+
+/** Base as text, the same for the same base: one header line, then one JSON line a path in path order. */
+export function formatBase(base: Base): string {
+  const header = {
+    version: 1,
+    sessionId: base.sessionId,
+    root: base.root,
+    generation: base.generation,
+    desired: base.desiredDigest ?? null,
+    count: base.entries.size,
+  };
+  const lines = [...base.entries]
+    .toSorted(([one], [other]) => comparePaths(one, other))
+    .map(([path, { entry, keptOver }]) => JSON.stringify([path, ...recordOf(entry), ...(keptOver ? [keptOver] : [])]));
+  return `${[JSON.stringify(header), ...lines].join("\n")}\n`;
+}
+
+/**
+ * Reads what `formatBase` wrote. Returns a reason instead of a base when the text is damaged, newer, or bound to
+ * another session or root: such a base is treated as absent (S17, S31).
+ */
+export function parseBase(text: string, sessionId: string, root: string): Base | { readonly fault: string } {
+  try {
+    const [first = "", ...rest] = text.split("\n");
+    const header: unknown = JSON.parse(first);
+    if (!isRecord(header)) return { fault: "is damaged" };
+    if (header["version"] !== 1) return { fault: "was written by another version of agb-sync" };
+    if (header["sessionId"] !== sessionId) return { fault: "belongs to another session" };
+    if (header["root"] !== root) return { fault: "belongs to another root" };
+    const { generation, desired, count } = header;
+    if (typeof generation !== "number" || !Number.isSafeInteger(generation)) return { fault: "is damaged" };
+    if (rest.pop() !== "" || rest.length !== count) return { fault: "is cut short" };
+    const entries = new Map<WorkspacePath, BaseEntry>();
+    for (const line of rest) {
+      const record: unknown = JSON.parse(line);
+      if (!Array.isArray(record) || typeof record[0] !== "string") return { fault: "is damaged" };
+      const parsed = parseRecord(record.slice(1));
+      if (parsed === undefined) return { fault: "is damaged" };
+      entries.set(workspacePath(record[0]), parsed);
+    }
+    const desiredDigest = typeof desired === "string" && isDigest(desired) ? desired : undefined;
+    return { sessionId, root, generation, desiredDigest, entries };
+  } catch (error) {
+    return { fault: `is damaged (${error instanceof Error ? error.message : String(error)})` };
+  }
+}
+
+type BaseRecord = readonly (string | number | null)[];
+
+function recordOf(entry: Entry): BaseRecord {
+  switch (entry.kind) {
+    case "directory":
+      return ["d", entry.mode ?? null];
+    case "file":
+      return ["f", entry.mode ?? null, entry.sizeBytes, entry.digest ?? null];
+    case "link":
+      return ["l", entry.target ?? null];
+    case "special":
+      return ["s"];
+  }
+}
+
+function parseRecord(record: readonly unknown[]): BaseEntry | undefined {
+  const [kind, one, two, three] = record;
+  const mode = typeof one === "number" ? { mode: one } : {};
+  switch (kind) {
+    case "d":
+      return withKept({ kind: "directory", ...mode }, record[2]);
+    case "f": {
+      if (typeof two !== "number") return undefined;
+      const digest = typeof three === "string" && isDigest(three) ? { digest: three } : {};
+      return withKept({ kind: "file", ...mode, sizeBytes: two, ...digest }, record[4]);
+    }
+    case "l":
+      return withKept({ kind: "link", ...(typeof one === "string" ? { target: one } : {}) }, record[2]);
+    case "s":
+      return withKept({ kind: "special" }, record[1]);
+    default:
+      return undefined;
+  }
+}
+
+function withKept(entry: Entry, kept: unknown): BaseEntry {
+  return typeof kept === "string" && isDigest(kept) ? { entry, keptOver: kept } : { entry };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,126 @@
+import type { Content } from "../tree/content.ts";
+import type { Digest } from "../tree/digest.ts";
+import type { Entry, Mode } from "../tree/entry.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+
+/** One direct child of a directory. `unknown`: the session does not say what it is. */
+export type Child = { readonly name: string; readonly kind: Entry["kind"] | "unknown" };
+
+export type ShellRequest = {
+  /** POSIX sh. The caller keeps it below the message cap of the session (protocol §6.2, §7). */
+  readonly command: string;
+  /** At most 50,000 (protocol §7). */
+  readonly timeoutMs: number;
+  /** Absolute path in the session; for the embedded session relative to its directory. */
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+};
+
+export type ShellResult = { readonly stdout: string; readonly stderr: string; readonly exitCode: number };
+
+/** What a session can hold and do beside plain files, found out once before the plan is made. */
+export type Features = {
+  /** Modes can be read and set. */
+  readonly modes: boolean;
+  /** Symbolic links can be read and made. */
+  readonly links: boolean;
+  /** Any bytes can be written; false: text only. */
+  readonly binary: boolean;
+  /** Empty directories can be removed. */
+  readonly removeDirectory: boolean;
+};
+
+/**
+ * The files of one session below one root: the single seam between the core and any kind of session.
+ * Paths are relative to `root`. Implementations make one call and report honestly; retry and limits are wrappers.
+ * A signal that is already aborted means that nothing is sent. Every failure is a TransportError.
+ */
+export interface Transport {
+  /** For messages and for the lock: which kind of session this is. */
+  readonly kind: "embedded" | "agb";
+  readonly sessionId: string;
+  /** Absolute path in the session. */
+  readonly root: string;
+
+  /** What this session can do; asks the session once and remembers. Safe to repeat. */
+  features(signal: AbortSignal): Promise<Features>;
+
+  /**
+   * Direct children of `path`, in any order. `[]` means an empty directory and nothing else. Safe to repeat.
+   * @throws {TransportError} `NOT_FOUND`, `NOT_A_DIRECTORY`, `PERMISSION_DENIED`, `UNAVAILABLE`.
+   */
+  listDirectory(path: WorkspacePath, signal: AbortSignal): Promise<readonly Child[]>;
+
+  /** What is at `path`, not following a link where the session can tell; undefined when nothing is. No digest. */
+  stat(path: WorkspacePath, signal: AbortSignal): Promise<Entry | undefined>;
+
+  /** The bytes of a file, streamed. Safe to repeat. @throws `NOT_FOUND`, `IS_A_DIRECTORY`, `PERMISSION_DENIED`. */
+  readFile(path: WorkspacePath, signal: AbortSignal): AsyncIterable<Uint8Array>;
+
+  /**
+   * Digests of many files; a path that cannot be read as a file is missing from the answer. Safe to repeat.
+   * Implementations that cannot hash in the session read the bytes.
+   */
+  digestFiles(paths: readonly WorkspacePath[], signal: AbortSignal): Promise<ReadonlyMap<WorkspacePath, Digest>>;
+
+  /**
+   * Makes `path` hold exactly `content` with `mode`. Whole-file semantics: safe to repeat from the start.
+   * The parent exists. Not necessarily atomic: callers write below the state directory and move into place.
+   */
+  writeFile(path: WorkspacePath, content: Content, mode: Mode, signal: AbortSignal): Promise<void>;
+
+  /** Makes a directory and missing parents; an existing directory is success. Safe to repeat. */
+  createDirectory(path: WorkspacePath, mode: Mode | undefined, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Renames a file, link or directory. With `replace`, an existing file or link at `to` is replaced (atomically where
+   * the session can); without it an existing `to` fails with `ALREADY_EXISTS` and nothing changes.
+   * Not safe to repeat blindly: after a lost answer, look at both ends first.
+   */
+  move(
+    from: WorkspacePath,
+    to: WorkspacePath,
+    options: { readonly replace: boolean },
+    signal: AbortSignal,
+  ): Promise<void>;
+
+  /** Removes a file or link. A missing one is success. Safe to repeat. @throws `IS_A_DIRECTORY`. */
+  deleteFile(path: WorkspacePath, signal: AbortSignal): Promise<void>;
+
+  /** Removes an empty directory; a missing one is success. @throws `DIRECTORY_NOT_EMPTY`, `NOT_POSSIBLE_HERE`. */
+  removeDirectory(path: WorkspacePath, signal: AbortSignal): Promise<void>;
+
+  /** @throws `NOT_POSSIBLE_HERE` where `features().modes` is false. Safe to repeat. */
+  setMode(path: WorkspacePath, mode: Mode, signal: AbortSignal): Promise<void>;
+
+  /** Makes a symbolic link where nothing is. @throws `ALREADY_EXISTS`, `NOT_POSSIBLE_HERE`. */
+  createLink(path: WorkspacePath, target: string, signal: AbortSignal): Promise<void>;
+
+  /** Runs a command in the session; undefined where there is no shell. Not safe to repeat blindly. */
+  readonly shell?: (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult>;
+
+  /**
+   * Puts bytes at an absolute path in the session by file transfer (protocol §9), streamed; undefined where there is
+   * none. Resolves when the transfer has been handed over, which may be before the file is there: the caller waits
+   * for its digest. `settled` rejects when the service says that the transfer failed.
+   */
+  readonly upload?: (content: UploadSource, signal: AbortSignal) => Promise<UploadedFile>;
+
+  /** What has been asked so far, for `-v` and the bench. */
+  readonly counters: Counters;
+
+  /** Frees sockets and timers. The session itself lives on. */
+  close(): Promise<void>;
+}
+
+export type UploadSource = { readonly name: string; readonly sizeBytes: number; open(): AsyncIterable<Uint8Array> };
+
+/** Where an upload arrives in the session, and a promise that rejects if the service reports that it never will. */
+export type UploadedFile = {
+  readonly absolutePath: string;
+  readonly settled: Promise<void>;
+  /** Removes the stored object; failures are ignored. */
+  discard(): Promise<void>;
+};
+
+export type Counters = { requests: number; bytesSent: number; bytesReceived: number; retries: number };

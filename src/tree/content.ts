@@ -1,0 +1,16 @@
+import type { Digest } from "./digest.ts";
+
+/**
+ * The bytes that a desired file is to hold. `open` may be called more than once; each stream gives exactly
+ * `sizeBytes` bytes whose digest is `digest`, or throws `SOURCE_CHANGED` (a source that changed since it was hashed).
+ */
+export type Content = {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /** Never part of a command, a diff, a log or a message. */
+  readonly sensitive: boolean;
+  open(): AsyncIterable<Uint8Array>;
+};
+
+/** Finds the bytes behind a digest of the desired tree. */
+export type ContentStore = ReadonlyMap<Digest, Content>;

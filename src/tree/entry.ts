@@ -1,0 +1,64 @@
+import type { Digest } from "./digest.ts";
+import { digestOf } from "./digest.ts";
+import type { WorkspacePath } from "./workspace-path.ts";
+import { comparePaths } from "./workspace-path.ts";
+
+/** Permission bits, 0 to 0o7777. Undefined in an actual tree when the session cannot tell. */
+export type Mode = number;
+
+export type DirectoryEntry = { readonly kind: "directory"; readonly mode?: Mode };
+
+/** A file without `digest` was seen by a scan but not hashed: unknown, and equal to nothing. */
+export type FileEntry = {
+  readonly kind: "file";
+  readonly mode?: Mode;
+  readonly sizeBytes: number;
+  readonly digest?: Digest;
+};
+
+/** A symbolic link; `target` is the text it holds, undefined when the session cannot read it. */
+export type LinkEntry = { readonly kind: "link"; readonly target?: string };
+
+/** A socket, FIFO or device: never opened, never replaced unasked. */
+export type SpecialEntry = { readonly kind: "special" };
+
+/** What one path holds. */
+export type Entry = DirectoryEntry | FileEntry | LinkEntry | SpecialEntry;
+
+/** Entries by path, without the root itself and without agb-sync's own state. */
+export type Tree = ReadonlyMap<WorkspacePath, Entry>;
+
+/** True when both hold the same thing: kind, bytes or target. Modes do not count; an unhashed file equals nothing. */
+export function sameContent(one: Entry | undefined, other: Entry | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  if (one.kind === "file" && other.kind === "file") return one.digest !== undefined && one.digest === other.digest;
+  if (one.kind === "link" && other.kind === "link") return one.target !== undefined && one.target === other.target;
+  return one.kind === other.kind && one.kind === "directory";
+}
+
+/** True when modes agree or one of them is not known. Links and special files have none. */
+export function sameMode(one: Entry, other: Entry): boolean {
+  if (!("mode" in one) || !("mode" in other)) return true;
+  return one.mode === undefined || other.mode === undefined || one.mode === other.mode;
+}
+
+/** One digest for a whole tree: the same paths, modes, targets and bytes give the same digest, in any order. */
+export function treeDigest(tree: Tree): Digest {
+  const lines = [...tree]
+    .toSorted(([one], [other]) => comparePaths(one, other))
+    .map(([path, entry]) => JSON.stringify([path, ...identityOf(entry)]));
+  return digestOf(lines.join("\n"));
+}
+
+function identityOf(entry: Entry): readonly (string | number | null)[] {
+  switch (entry.kind) {
+    case "directory":
+      return ["d", entry.mode ?? null];
+    case "file":
+      return ["f", entry.mode ?? null, entry.digest ?? null];
+    case "link":
+      return ["l", entry.target ?? null];
+    case "special":
+      return ["s"];
+  }
+}
