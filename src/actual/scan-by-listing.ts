@@ -1,0 +1,113 @@
+import pLimit from "p-limit";
+import type { ScanRequest, ScanResult } from "../apply/engine.ts";
+import { hasCode } from "../errors.ts";
+import { readBase } from "../state/base-store.ts";
+import type { Child, Transport } from "../transport/transport.ts";
+import type { Entry, FileEntry } from "../tree/entry.ts";
+import { printable } from "../tree/printable.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { childPath, isStatePath, ROOT } from "../tree/workspace-path.ts";
+
+/**
+ * Finds out what the session holds with file calls alone: one listing a directory, then looks and digests for what is
+ * declared or ours. A listing that fails stops the scan: a failed listing is never an empty one (S11).
+ */
+export async function scanByListing(
+  transport: Transport,
+  request: ScanRequest,
+  concurrency: number,
+  signal: AbortSignal,
+): Promise<ScanResult> {
+  const limit = pLimit(concurrency);
+  const { base, fault } = await readBase(transport, signal);
+  const warnings = fault === undefined ? [] : [`the stored base ${fault} and is not used`];
+  const top = await listRoot(transport, signal);
+  if (top === undefined) return { kind: "tree", rootExists: false, actual: new Map(), base, warnings };
+
+  const actual = new Map<WorkspacePath, Entry>();
+  const concerns = (path: WorkspacePath) => request.wanted.has(path) || (base?.entries.has(path) ?? false);
+
+  const visit = async (directory: WorkspacePath, children: readonly Child[]): Promise<void> => {
+    await Promise.all(
+      children.map(async (child) => {
+        const path = childPath(directory, child.name);
+        if (isStatePath(path) || request.isIgnored(path, child.kind === "directory")) return;
+        if (!isOrdinaryName(child.name)) {
+          warnings.push(`a name in ${directory || transport.root} cannot be told apart: ${printable(child.name)}`);
+          return;
+        }
+        const needsLook =
+          child.kind === "unknown" || concerns(path) || (request.needsUnmanaged && child.kind === "file");
+        const seen = needsLook ? await limit(() => transport.stat(path, signal)) : entryOf(child.kind);
+        if (seen === undefined || request.isIgnored(path, seen.kind === "directory")) return;
+        actual.set(path, seen);
+        if (seen.kind === "directory") {
+          await visit(path, await limit(() => listOrGone(transport, path, signal)));
+        }
+      }),
+    );
+  };
+  await visit(ROOT, top);
+  await addDigests(transport, actual, concerns, signal);
+  return { kind: "tree", rootExists: true, actual, base, warnings };
+}
+
+/** Undefined when the root is not there yet. */
+async function listRoot(transport: Transport, signal: AbortSignal): Promise<readonly Child[] | undefined> {
+  try {
+    return await transport.listDirectory(ROOT, signal);
+  } catch (error) {
+    if (hasCode(error, "NOT_FOUND")) return undefined;
+    throw error;
+  }
+}
+
+/** A directory that vanished between its parent's listing and its own holds nothing any more. */
+async function listOrGone(transport: Transport, path: WorkspacePath, signal: AbortSignal): Promise<readonly Child[]> {
+  try {
+    return await transport.listDirectory(path, signal);
+  } catch (error) {
+    if (hasCode(error, "NOT_FOUND")) return [];
+    throw error;
+  }
+}
+
+async function addDigests(
+  transport: Transport,
+  actual: Map<WorkspacePath, Entry>,
+  concerns: (path: WorkspacePath) => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const files = [...actual].flatMap(([path, entry]) =>
+    entry.kind === "file" && concerns(path) ? [{ path, entry }] : [],
+  );
+  const digests = await transport.digestFiles(
+    files.map(({ path }) => path),
+    signal,
+  );
+  for (const { path, entry } of files) {
+    const digest = digests.get(path);
+    if (digest === undefined) continue;
+    const hashed: FileEntry = { ...entry, digest };
+    actual.set(path, hashed);
+  }
+}
+
+/** What a listing alone tells of a child: its kind. */
+function entryOf(kind: Child["kind"]): Entry {
+  switch (kind) {
+    case "directory":
+      return { kind };
+    case "link":
+      return { kind };
+    case "special":
+      return { kind };
+    default:
+      return { kind: "file", sizeBytes: 0 };
+  }
+}
+
+/** One component as a listing may show it; anything else could forge a path (protocol §13, trap 6). */
+function isOrdinaryName(name: string): boolean {
+  return name !== "" && name !== "." && name !== ".." && !name.includes("/") && !name.includes("\0");
+}

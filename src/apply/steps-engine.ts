@@ -1,0 +1,60 @@
+import { scanByListing } from "../actual/scan-by-listing.ts";
+import { TransportError } from "../errors.ts";
+import { changeBase, emptyBase } from "../state/base.ts";
+import { readBase, writeBase } from "../state/base-store.ts";
+import { acquireLock } from "../state/lock.ts";
+import type { Transport } from "../transport/transport.ts";
+import { ROOT, statePath } from "../tree/workspace-path.ts";
+import { baseChangesOf } from "./base-changes.ts";
+import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult } from "./engine.ts";
+import { StepRun } from "./step-run.ts";
+
+/** Reads and changes a workspace with file calls alone, many at a time: works in every session. */
+export class StepsEngine implements Engine {
+  readonly strategy = "steps";
+  readonly #transport: Transport;
+  readonly #concurrency: number;
+
+  constructor(transport: Transport, concurrency: number) {
+    this.#transport = transport;
+    this.#concurrency = concurrency;
+  }
+
+  async scan(request: ScanRequest, signal: AbortSignal): Promise<ScanResult> {
+    return await scanByListing(this.#transport, request, this.#concurrency, signal);
+  }
+
+  /**
+   * New bytes are staged below the state directory and read back before the first of them is moved into place. What
+   * was applied is recorded in base even when a step failed or the signal stopped the run.
+   * @throws {TransportError} `LOCKED`, `STALE_PLAN`, or whatever made the session unusable.
+   */
+  async commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
+    const transport = this.#transport;
+    await transport.createDirectory(ROOT, undefined, signal);
+    await transport.createDirectory(statePath("stage", request.applyId), undefined, signal);
+    const lock = await acquireLock(transport, request.lock, signal);
+    try {
+      const { base: stored } = await readBase(transport, signal);
+      if ((stored?.generation ?? 0) !== request.baseGeneration) {
+        throw new TransportError("STALE_PLAN", "another apply changed the workspace since this plan was made", {
+          hint: "plan again",
+        });
+      }
+      const base = stored ?? emptyBase(transport.sessionId, transport.root);
+      const run = new StepRun(transport, request, this.#concurrency, signal);
+      const results = await run.finish();
+      const isComplete = results.every((result) => result.status === "applied");
+      const changes = [...baseChangesOf(request.steps, results, base), ...request.baseChanges];
+      // What was done must be recorded also when the run was stopped: a fresh signal, as the old one is aborted.
+      await writeBase(
+        transport,
+        changeBase(base, changes, isComplete ? request.desiredDigest : undefined),
+        AbortSignal.timeout(60_000),
+      );
+      return { results, verified: isComplete, backupPath: run.backupPath };
+    } finally {
+      await lock.release();
+    }
+  }
+}

@@ -1,0 +1,226 @@
+import type { ConflictRule, PruneRule } from "../manifest/manifest.ts";
+import type { Base, BaseChange, BaseEntry } from "../state/base.ts";
+import type { Digest } from "../tree/digest.ts";
+import { digestOf } from "../tree/digest.ts";
+import type { Entry, Tree } from "../tree/entry.ts";
+import { sameContent, sameMode } from "../tree/entry.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { ancestorsOf, comparePaths, isBelow } from "../tree/workspace-path.ts";
+import type { Conflict, Standing } from "./plan.ts";
+import type { PathPolicy } from "./policy.ts";
+
+/** One path that has to change, and what is known about the bytes that stand there now. */
+export type Change = {
+  readonly path: WorkspacePath;
+  readonly before: Entry | undefined;
+  readonly after: Entry | undefined;
+  /** Bytes at `before` that are not ours and go to the backup first. */
+  readonly foreign: boolean;
+};
+
+/** The three trees and the rules between them. */
+export type DiffInput = {
+  readonly desired: Tree;
+  readonly policies: ReadonlyMap<WorkspacePath, PathPolicy>;
+  readonly actual: Tree;
+  readonly base: Base;
+  readonly absent: readonly WorkspacePath[];
+  readonly onConflict: ConflictRule;
+  readonly pruneRule: (path: WorkspacePath) => PruneRule;
+  readonly isIgnored: (path: WorkspacePath) => boolean;
+};
+
+export type Diff = {
+  /** In path order: a directory before what is in it. Applied to `actual` they give `desired`, conflicts apart. */
+  readonly changes: readonly Change[];
+  readonly conflicts: readonly Conflict[];
+  readonly kept: readonly WorkspacePath[];
+  /** What base learns about paths that no change touches: adopted, kept, forgotten. */
+  readonly baseChanges: readonly BaseChange[];
+  readonly warnings: readonly string[];
+};
+
+/** Compares the three trees by the table of product §2. Pure; every path is decided once. */
+export function diffTrees(input: DiffInput): Diff {
+  const differ = new Differ(input);
+  const paths = new Set([...input.desired.keys(), ...input.actual.keys(), ...input.base.entries.keys()]);
+  for (const path of [...paths].toSorted(comparePaths)) differ.visit(path);
+  return differ.finish();
+}
+
+/** What became of the bytes at a path since our last apply. Kept bytes are the session's, not ours. */
+export function standingOf(actual: Entry, known: BaseEntry | undefined): Standing {
+  if (known === undefined) return "unmanaged";
+  if (known.keptOver !== undefined) return "drifted";
+  return sameContent(actual, known.entry) ? "untouched" : "drifted";
+}
+
+class Differ {
+  readonly #input: DiffInput;
+  readonly #changes: Change[] = [];
+  readonly #conflicts: Conflict[] = [];
+  readonly #kept: WorkspacePath[] = [];
+  readonly #baseChanges: BaseChange[] = [];
+  readonly #warnings: string[] = [];
+  /** Directories that give way to a file or link: everything below them goes. */
+  readonly #replaced: WorkspacePath[] = [];
+  /** Paths in conflict where a directory is wanted: nothing below them can be made. */
+  readonly #blocked: WorkspacePath[] = [];
+  readonly #absent: ReadonlySet<string>;
+  /** For each directory of `actual`, whether something foreign lies below it. */
+  #foreignBelow: ReadonlyMap<WorkspacePath, number> | undefined;
+
+  constructor(input: DiffInput) {
+    this.#input = input;
+    this.#absent = new Set(input.absent);
+  }
+
+  visit(path: WorkspacePath): void {
+    const { desired, actual, base } = this.#input;
+    const wanted = desired.get(path);
+    const found = actual.get(path);
+    const known = base.entries.get(path);
+    if (wanted !== undefined && this.#blocked.some((blocked) => isBelow(path, blocked))) return;
+    if (wanted === undefined) {
+      if (found !== undefined) this.#surplus(path, found, known);
+      else if (known !== undefined) this.#forget(path);
+    } else if (found === undefined) {
+      this.#changes.push({ path, before: undefined, after: wanted, foreign: false });
+    } else {
+      this.#compare(path, wanted, found, known);
+    }
+  }
+
+  finish(): Diff {
+    return {
+      changes: this.#dropFutileDirectoryDeletes(),
+      conflicts: this.#conflicts,
+      kept: this.#kept,
+      baseChanges: this.#baseChanges,
+      warnings: this.#warnings,
+    };
+  }
+
+  #compare(path: WorkspacePath, wanted: Entry, found: Entry, known: BaseEntry | undefined): void {
+    const policy = this.#input.policies.get(path);
+    if (policy?.seedOnly === true) {
+      if (known !== undefined) this.#forget(path);
+      return;
+    }
+    if (sameContent(wanted, found)) {
+      const enforced = wanted.kind !== "directory" || policy?.declaredMode === true;
+      if (enforced && !sameMode(wanted, found)) {
+        this.#changes.push({ path, before: found, after: wanted, foreign: false });
+      } else if (known === undefined || known.keptOver !== undefined || !sameContent(known.entry, found)) {
+        this.#baseChanges.push({ path, after: { entry: found } });
+      }
+      return;
+    }
+    if (known?.keptOver !== undefined && sameContent(known.entry, found) && known.keptOver === identity(wanted)) return;
+    const standing = standingOf(found, known);
+    const foreignBelow = found.kind === "directory" ? this.#countForeignBelow(path) : 0;
+    const isOurs = standing === "untouched" && foreignBelow === 0;
+    const rule = isOurs ? "overwrite" : (policy?.onConflict ?? this.#input.onConflict);
+    if (rule === "overwrite" && found.kind !== "special") {
+      if (found.kind === "directory") this.#replaced.push(path);
+      this.#changes.push({ path, before: found, after: wanted, foreign: standing !== "untouched" });
+    } else if (rule === "keep") {
+      this.#keep(path, wanted, found);
+    } else {
+      this.#conflict(path, wanted, found, standing === "untouched" ? "unmanaged" : standing, foreignBelow);
+    }
+  }
+
+  /** Something stands where nothing is desired. */
+  #surplus(path: WorkspacePath, found: Entry, known: BaseEntry | undefined): void {
+    if (this.#input.isIgnored(path)) {
+      if (known !== undefined) this.#forget(path);
+      return;
+    }
+    const standing = standingOf(found, known);
+    const isReplaced = this.#replaced.some((replaced) => isBelow(path, replaced));
+    const isAbsent = this.#absent.has(path) || ancestorsOf(path).some((ancestor) => this.#absent.has(ancestor));
+    const rule = this.#input.pruneRule(path);
+    if (isReplaced || isAbsent || (rule === "all" && standing !== "drifted")) {
+      if (found.kind === "special") {
+        this.#warnings.push(`${path} is a socket, FIFO or device and is left alone`);
+        return;
+      }
+      const foreign = standing !== "untouched" && found.kind !== "directory";
+      this.#changes.push({ path, before: found, after: undefined, foreign });
+      return;
+    }
+    if (standing === "unmanaged" || rule === "none") return;
+    if (standing === "untouched") {
+      this.#changes.push({ path, before: found, after: undefined, foreign: false });
+      return;
+    }
+    if (known?.keptOver !== undefined || this.#input.onConflict === "keep") this.#forget(path);
+    else if (this.#input.onConflict === "overwrite" && found.kind !== "special") {
+      this.#changes.push({ path, before: found, after: undefined, foreign: found.kind !== "directory" });
+    } else this.#conflict(path, undefined, found, "drifted", 0);
+  }
+
+  #keep(path: WorkspacePath, wanted: Entry, found: Entry): void {
+    this.#kept.push(path);
+    this.#baseChanges.push({ path, after: { entry: found, keptOver: identity(wanted) } });
+    if (wanted.kind === "directory") this.#blocked.push(path);
+  }
+
+  #conflict(
+    path: WorkspacePath,
+    wanted: Entry | undefined,
+    found: Entry,
+    standing: Exclude<Standing, "untouched">,
+    foreignBelow: number,
+  ): void {
+    if (wanted?.kind === "directory") this.#blocked.push(path);
+    const reason =
+      foreignBelow > 0
+        ? `a directory with ${foreignBelow} ${foreignBelow === 1 ? "entry" : "entries"} that agb-sync did not write is in the way`
+        : standing === "drifted"
+          ? "changed in the session since the last apply"
+          : `${found.kind === "file" ? "a file" : `a ${found.kind === "special" ? "special file" : found.kind}`} that agb-sync did not write is there`;
+    this.#conflicts.push({ path, standing, desired: wanted, actual: found, reason });
+  }
+
+  #forget(path: WorkspacePath): void {
+    this.#baseChanges.push({ path, after: undefined });
+  }
+
+  /** Files, links and special files below `directory` that are not as we left them. Computed once, for all directories. */
+  #countForeignBelow(directory: WorkspacePath): number {
+    if (this.#foreignBelow === undefined) {
+      const counts = new Map<WorkspacePath, number>();
+      for (const [path, entry] of this.#input.actual) {
+        if (entry.kind === "directory" || standingOf(entry, this.#input.base.entries.get(path)) === "untouched")
+          continue;
+        for (const ancestor of ancestorsOf(path)) counts.set(ancestor, (counts.get(ancestor) ?? 0) + 1);
+      }
+      this.#foreignBelow = counts;
+    }
+    return this.#foreignBelow.get(directory) ?? 0;
+  }
+
+  /** A directory that keeps an entry cannot be removed: it leaves base, and what is left in it stays (S10). */
+  #dropFutileDirectoryDeletes(): readonly Change[] {
+    const goes = new Set<WorkspacePath>();
+    for (const change of this.#changes) if (change.after === undefined) goes.add(change.path);
+    const held = new Set<WorkspacePath>();
+    const staying = [...this.#input.actual.keys()].filter((path) => !goes.has(path));
+    for (const path of [...staying, ...this.#input.desired.keys()]) {
+      for (const ancestor of ancestorsOf(path)) held.add(ancestor);
+    }
+    return this.#changes.filter(({ path, before, after }) => {
+      const isFutile = after === undefined && before?.kind === "directory" && held.has(path);
+      if (isFutile && this.#input.base.entries.has(path)) this.#forget(path);
+      return !isFutile;
+    });
+  }
+}
+
+/** What a kept path is compared with later: the digest of a file, else the written entry. */
+function identity(entry: Entry): Digest {
+  if (entry.kind === "file" && entry.digest !== undefined) return entry.digest;
+  return digestOf(JSON.stringify(entry));
+}
