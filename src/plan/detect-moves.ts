@@ -53,6 +53,7 @@ function dropMovesOntoStayingFiles(moves: Map<WorkspacePath, WorkspacePath>, act
 function mustBeHeld(from: WorkspacePath, to: WorkspacePath, desired: Tree, actual: Tree): boolean {
   return (
     actual.has(to) ||
+    desired.has(from) ||
     isBelow(to, from) ||
     isBelow(from, to) ||
     ancestorsOf(to).some((path) => (actual.get(path)?.kind ?? "directory") !== "directory") ||
