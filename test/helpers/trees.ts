@@ -97,7 +97,7 @@ export function carryOut(steps: readonly PlannedStep[], actual: Tree): Tree {
         put(step.path, { kind: "link", target: step.target });
         break;
       case "move": {
-        const below = [...tree].filter(([path]) => isBelow(path, step.from));
+        const below = [...tree].filter(([path]) => step.before.kind === "directory" && isBelow(path, step.from));
         put(step.to, held.get(step) ?? takeOut(step.from));
         for (const [path, entry] of below) {
           tree.delete(path);
