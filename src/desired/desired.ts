@@ -1,0 +1,26 @@
+import type { Position } from "../manifest/manifest.ts";
+import type { PathPolicy, PruneScope } from "../plan/policy.ts";
+import type { Content } from "../tree/content.ts";
+import type { Digest } from "../tree/digest.ts";
+import type { Tree } from "../tree/entry.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+
+/** What the manifest and its local sources ask for: the desired tree, the bytes behind it, and the rules that hold there. */
+export type Desired = {
+  readonly tree: Tree;
+  readonly contents: ReadonlyMap<Digest, Content>;
+  /** treeDigest(tree) */
+  readonly digest: Digest;
+  /** For every path of `tree`, implicit parent directories too. */
+  readonly policies: ReadonlyMap<WorkspacePath, PathPolicy>;
+  /** Where in the manifest each path comes from. */
+  readonly positions: ReadonlyMap<WorkspacePath, Position>;
+  readonly pruneScopes: readonly PruneScope[];
+  /** Tree sources without a single entry (S12). */
+  readonly emptyTrees: readonly { readonly source: string; readonly path: WorkspacePath; readonly at: Position }[];
+  /** Local paths that could not be read: all deletions of the run are off (S13). */
+  readonly unreadable: readonly string[];
+  readonly warnings: readonly string[];
+  /** Local files and directories that were read: a change to one of them can change the desired tree. */
+  readonly sourcePaths: readonly string[];
+};

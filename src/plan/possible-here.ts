@@ -1,0 +1,29 @@
+import type { Digest } from "../tree/digest.ts";
+import type { Features } from "../transport/transport.ts";
+import type { Step } from "./plan.ts";
+
+/** Why a step cannot be done in a session with these features; undefined when it can. Known before anything is written. */
+export function possibleHere(
+  features: Features,
+  unwritable: ReadonlySet<Digest>,
+): (step: Step) => string | undefined {
+  return (step) => {
+    switch (step.op) {
+      case "create-link":
+        return features.links ? undefined : "links cannot be made: the session has no shell tool";
+      case "set-mode":
+        return features.modes ? undefined : "modes cannot be set: the session has no shell tool";
+      case "write":
+        return unwritable.has(step.digest)
+          ? "binary content cannot be sent: the session has neither a shell tool nor file transfer"
+          : undefined;
+      case "delete":
+        return step.before.kind === "directory" && !features.removeDirectory
+          ? "directories cannot be removed: the session has no shell tool"
+          : undefined;
+      case "create-directory":
+      case "move":
+        return undefined;
+    }
+  };
+}

@@ -1,0 +1,351 @@
+import { randomUUID } from "node:crypto";
+import { hostname, userInfo } from "node:os";
+import type { CommitResult, Engine, ScanRequest, ScanResult, StepResult } from "./apply/engine.ts";
+import type { Desired } from "./desired/desired.ts";
+import { ignoreMatcher } from "./desired/ignore-matcher.ts";
+import { readSources } from "./desired/read-sources.ts";
+import type { SourceCache } from "./desired/source-cache.ts";
+import { GuardError, hasCode } from "./errors.ts";
+import type { ConflictRule, Manifest } from "./manifest/manifest.ts";
+import { buildPlan } from "./plan/build-plan.ts";
+import { checkDeletions, parseDeleteLimit } from "./plan/check-guards.ts";
+import { possibleHere } from "./plan/possible-here.ts";
+import type { Plan } from "./plan/plan.ts";
+import { pruneRuleFor } from "./plan/policy.ts";
+import type { Phase, ProgressListener } from "./progress.ts";
+import type { ApplyReport } from "./report.ts";
+import type { Session, Workspace } from "./session.ts";
+import type { Base, BaseChange } from "./state/base.ts";
+import { emptyBase } from "./state/base.ts";
+import type { Digest } from "./tree/digest.ts";
+import type { Entry, Tree } from "./tree/entry.ts";
+import { sameContent, sameMode } from "./tree/entry.ts";
+import type { WorkspacePath } from "./tree/workspace-path.ts";
+import { comparePaths } from "./tree/workspace-path.ts";
+import { unwritableContents } from "./apply/unwritable-contents.ts";
+
+/** How to reconcile; everything but the signal has the default that the manifest or the product gives. */
+export type ReconcileOptions = {
+  readonly strategy?: "auto" | "steps" | "batch";
+  /** Beats the manifest's rule, but not an entry's own. */
+  readonly onConflict?: ConflictRule;
+  /** Default true: a deletion and a creation of the same bytes are one rename. */
+  readonly detectMoves?: boolean;
+  /** Believe no index: hash everything again. */
+  readonly checksum?: boolean;
+  readonly allowMassDelete?: boolean;
+  /** `10` or `10%`. */
+  readonly maxDelete?: string;
+  /** Default true: foreign bytes that are replaced or deleted go to the backup first. */
+  readonly backup?: boolean;
+  /** How long to wait for somebody else's lock. Default 10 s. */
+  readonly lockTimeoutMs?: number;
+  /** Digests of local files known from before, for callers that plan again and again. */
+  readonly sourceCache?: SourceCache;
+  readonly onEvent?: ProgressListener;
+  readonly signal: AbortSignal;
+};
+
+/** A plan together with what apply needs to carry it out. */
+export type Planned = {
+  readonly plan: Plan;
+  readonly desired: Desired;
+  readonly workspace: Workspace;
+  readonly strategy: Engine["strategy"];
+  /** Why that strategy was taken, in one clause. */
+  readonly strategyReason: string;
+  readonly actual: Tree;
+  readonly base: Base;
+  readonly baseChanges: readonly BaseChange[];
+  readonly rootExists: boolean;
+  /** Nothing differs and the session already records it: apply has nothing to send. */
+  readonly isSettled: boolean;
+  /** The session's bytes at a path, for `--diff`. */
+  readActual(path: WorkspacePath): AsyncIterable<Uint8Array>;
+};
+
+const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
+/** How often an apply plans again when another one got in between. */
+const MAX_REPLANS = 5;
+
+/** Everything up to, and not including, the first write in the session (S16). */
+export async function makePlan(manifest: Manifest, session: Session, options: ReconcileOptions): Promise<Planned> {
+  const workspace = session.openWorkspace(manifest.root);
+  const { transport } = workspace;
+  const phase = phases(options, workspace);
+  const [desired, features] = await Promise.all([
+    phase("sources", () =>
+      readSources(manifest, { signal: options.signal, ...(options.sourceCache ? { cache: options.sourceCache } : {}) }),
+    ),
+    transport.features(options.signal),
+  ]);
+  const isIgnored = ignoreMatcher(manifest.ignore);
+  const pruneRule = (path: WorkspacePath) => pruneRuleFor(path, desired.pruneScopes, manifest.prune);
+  const needsUnmanaged = manifest.prune === "all" || desired.pruneScopes.some(({ rule }) => rule === "all");
+  const request: ScanRequest = {
+    isIgnored,
+    ignorePatterns: manifest.ignore,
+    expected: manifest.absent.length + manifest.moves.length > 0 || options.checksum ? undefined : desired.digest,
+    wanted: wantedFiles(desired.tree),
+    needsUnmanaged,
+    checksum: options.checksum ?? false,
+  };
+  const scanned = await phase("scan", () => scanWith(workspace, options.strategy ?? "auto", request, options.signal));
+  const { scan, engine, reason } = scanned;
+  if (scan.kind === "unchanged") return unchanged(workspace, desired, engine, reason);
+
+  const base = scan.base ?? emptyBase(session.id, manifest.root);
+  checkSources(desired, base, options);
+  const unwritable = features.binary
+    ? new Set<Digest>()
+    : await phase("sources", () => unwritableContents(desired.contents));
+  const { plan, baseChanges } = buildPlan({
+    sessionId: session.id,
+    root: manifest.root,
+    desired: desired.tree,
+    desiredDigest: desired.digest,
+    policies: desired.policies,
+    actual: scan.actual,
+    base,
+    absent: manifest.absent.map(({ path }) => path),
+    moves: manifest.moves,
+    onConflict: options.onConflict ?? manifest.onConflict,
+    pruneRule,
+    isIgnored: (path) => isIgnored(path, scan.actual.get(path)?.kind === "directory"),
+    detectMoves: options.detectMoves ?? true,
+    allowDeletes: desired.unreadable.length === 0,
+    unsupported: possibleHere(features, unwritable),
+    warnings: [...desired.warnings, ...scan.warnings, ...unreadableWarnings(desired), ...modeWarnings(desired, features.modes)],
+  });
+  const seeds = plan.steps.flatMap(({ step }) =>
+    step.op === "write" && desired.policies.get(step.path)?.seedOnly ? [{ path: step.path, after: undefined }] : [],
+  );
+  const isClean = plan.conflicts.length + plan.unsupported.length === 0;
+  const isRecorded = base.desiredDigest === (isClean ? desired.digest : undefined) || base.desiredDigest === undefined;
+  return {
+    plan,
+    desired,
+    workspace,
+    strategy: engine.strategy,
+    strategyReason: reason,
+    actual: scan.actual,
+    base,
+    baseChanges: [...baseChanges, ...seeds],
+    rootExists: scan.rootExists,
+    isSettled: plan.steps.length === 0 && baseChanges.length === 0 && isRecorded && (scan.base !== undefined || !isClean),
+    readActual: (path) => transport.readFile(path, options.signal),
+  };
+}
+
+/**
+ * Carries a plan out and says what became of every step; never decides anew.
+ * @throws {GuardError} before any mutation when the plan deletes too much.
+ * @throws {TransportError} `STALE_PLAN` when somebody else's apply came in between, `LOCKED`, or a lost session.
+ */
+export async function applyPlan(planned: Planned, manifest: Manifest, options: ReconcileOptions): Promise<ApplyReport> {
+  const startedMs = performance.now();
+  const { plan, desired, workspace, baseChanges } = planned;
+  if (options.allowMassDelete !== true) {
+    const limit = options.maxDelete === undefined ? undefined : parseDeleteLimit(options.maxDelete);
+    checkDeletions(plan, planned.actual, limit);
+  }
+  const committed = planned.isSettled ? nothingDone : await commit(planned, manifest, baseChanges, options);
+  const late = committed.results.flatMap((result) => (result.status === "conflict" ? [result.conflict] : []));
+  return {
+    sessionId: plan.sessionId,
+    root: plan.root,
+    plan,
+    strategy: planned.strategy,
+    strategyReason: planned.strategyReason,
+    outcomes: plan.steps.map(({ step }, index) => ({
+      step,
+      result: committed.results[index] ?? { status: "skipped", reason: "not reached" },
+    })),
+    conflicts: [...plan.conflicts, ...late].toSorted((one, other) => comparePaths(one.path, other.path)),
+    verified: committed.verified,
+    workspaceDigest: desired.digest,
+    backupPath: committed.backupPath,
+    counters: { ...workspace.transport.counters },
+    durationMs: performance.now() - startedMs,
+  };
+}
+
+/** Plan, then apply; plans again when another apply changed the workspace in between. */
+export async function apply(manifest: Manifest, session: Session, options: ReconcileOptions): Promise<ApplyReport> {
+  for (let round = 1; ; round += 1) {
+    const planned = await makePlan(manifest, session, options);
+    try {
+      return await applyPlan(planned, manifest, options);
+    } catch (error) {
+      if (!hasCode(error, "STALE_PLAN") || round === MAX_REPLANS) throw error;
+    }
+  }
+}
+
+/** One path of base that the session no longer holds as the last apply left it. */
+export type Drift = { readonly path: WorkspacePath; readonly before: Entry; readonly after: Entry | undefined };
+
+/** What changed in the session since the last apply. Reads only. */
+export async function drift(manifest: Manifest, session: Session, options: ReconcileOptions): Promise<readonly Drift[]> {
+  const workspace = session.openWorkspace(manifest.root);
+  const request: ScanRequest = {
+    isIgnored: ignoreMatcher(manifest.ignore),
+    ignorePatterns: manifest.ignore,
+    expected: undefined,
+    wanted: new Map(),
+    needsUnmanaged: false,
+    checksum: options.checksum ?? false,
+  };
+  const { scan } = await scanWith(workspace, options.strategy ?? "auto", request, options.signal);
+  if (scan.kind === "unchanged" || scan.base === undefined) return [];
+  const changed: Drift[] = [];
+  for (const [path, { entry }] of scan.base.entries) {
+    const after = scan.actual.get(path);
+    if (after === undefined || !sameContent(entry, after) || !sameMode(entry, after)) {
+      changed.push({ path, before: entry, after });
+    }
+  }
+  return changed.toSorted((one, other) => comparePaths(one.path, other.path));
+}
+
+const nothingDone: CommitResult = { results: [], verified: true, backupPath: undefined };
+
+async function commit(
+  planned: Planned,
+  manifest: Manifest,
+  baseChanges: readonly BaseChange[],
+  options: ReconcileOptions,
+): Promise<CommitResult> {
+  const { plan, desired, workspace } = planned;
+  const engine = planned.strategy === "batch" && workspace.batch !== undefined ? workspace.batch : workspace.steps;
+  const isClean = plan.conflicts.length + plan.unsupported.length === 0;
+  const onStep = (index: number, result: StepResult) => {
+    const step = plan.steps[index]?.step;
+    if (step !== undefined) options.onEvent?.({ type: "step", index, total: plan.steps.length, step, result });
+  };
+  const phase = phases(options, workspace);
+  return await phase("commit", () =>
+    engine.commit(
+      {
+        applyId: randomUUID(),
+        steps: plan.steps,
+        contents: desired.contents,
+        baseGeneration: planned.base.generation,
+        baseChanges,
+        desiredDigest: isClean ? desired.digest : undefined,
+        rootExists: planned.rootExists,
+        backup: options.backup ?? true,
+        lock: { owner: lockOwner(manifest), timeoutMs: options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS },
+        onStep,
+        onBytes: (doneBytes, totalBytes) => options.onEvent?.({ type: "bytes", phase: "deliver", doneBytes, totalBytes }),
+      },
+      options.signal,
+    ),
+  );
+}
+
+type Scanned = { readonly scan: ScanResult; readonly engine: Engine; readonly reason: string };
+
+async function scanWith(
+  workspace: Workspace,
+  wish: "auto" | "steps" | "batch",
+  request: ScanRequest,
+  signal: AbortSignal,
+): Promise<Scanned> {
+  const { steps, batch } = workspace;
+  if (wish === "steps") return { scan: await steps.scan(request, signal), engine: steps, reason: "asked for" };
+  if (batch === undefined) {
+    if (wish === "batch") throw new GuardError("this session cannot work in batches: it has no shell", { hint: "leave --strategy out" });
+    return { scan: await steps.scan(request, signal), engine: steps, reason: "the session has no shell" };
+  }
+  try {
+    const reason = wish === "batch" ? "asked for" : "round trips do not grow with the number of files";
+    return { scan: await batch.scan(request, signal), engine: batch, reason };
+  } catch (error) {
+    if (wish === "batch" || !hasCode(error, "NOT_POSSIBLE_HERE")) throw error;
+    return { scan: await steps.scan(request, signal), engine: steps, reason: error.message };
+  }
+}
+
+function unchanged(workspace: Workspace, desired: Desired, engine: Engine, strategyReason: string): Planned {
+  const { transport } = workspace;
+  return {
+    plan: {
+      version: 1,
+      sessionId: transport.sessionId,
+      root: transport.root,
+      madeFrom: { desired: desired.digest, actual: desired.digest },
+      steps: [],
+      conflicts: [],
+      unsupported: [],
+      kept: [],
+      warnings: [...desired.warnings, ...unreadableWarnings(desired)],
+    },
+    desired,
+    workspace,
+    strategy: engine.strategy,
+    strategyReason,
+    actual: desired.tree,
+    base: emptyBase(transport.sessionId, transport.root),
+    baseChanges: [],
+    rootExists: true,
+    isSettled: true,
+    readActual: (path) => transport.readFile(path, new AbortController().signal),
+  };
+}
+
+/** S12: a source that is suddenly empty would delete everything it once held. */
+function checkSources(desired: Desired, base: Base, options: ReconcileOptions): void {
+  if (options.allowMassDelete === true) return;
+  for (const { source, path } of desired.emptyTrees) {
+    const prefix = path === "" ? "" : `${path}/`;
+    const known = [...base.entries.keys()].filter((other) => other.startsWith(prefix)).length;
+    if (known === 0) continue;
+    throw new GuardError(`the source ${source} is empty, but the last apply brought ${known} entries from it`, {
+      hint: "check the source; if it is meant to be empty, add --allow-mass-delete",
+    });
+  }
+}
+
+function wantedFiles(tree: Tree): ReadonlyMap<WorkspacePath, number> {
+  const wanted = new Map<WorkspacePath, number>();
+  for (const [path, entry] of tree) if (entry.kind === "file") wanted.set(path, entry.sizeBytes);
+  return wanted;
+}
+
+function unreadableWarnings(desired: Desired): readonly string[] {
+  const [first] = desired.unreadable;
+  if (first === undefined) return [];
+  const others = desired.unreadable.length - 1;
+  return [`${first}${others > 0 ? ` and ${others} more` : ""} could not be read: nothing is deleted in this run`];
+}
+
+function modeWarnings(desired: Desired, canSetModes: boolean): readonly string[] {
+  const declared = [...desired.policies.values()].filter((policy) => policy.declaredMode).length;
+  if (canSetModes || declared === 0) return [];
+  return [`modes cannot be set in this session: ${declared} declared ${declared === 1 ? "mode is" : "modes are"} not enforced`];
+}
+
+function lockOwner(manifest: Manifest): string {
+  return `${userInfo().username}@${hostname()} (process ${process.pid}, ${manifest.file})`;
+}
+
+/** Reports how long each phase took and how many requests it made. */
+function phases(options: ReconcileOptions, workspace: Workspace) {
+  return async <Result>(phase: Phase, work: () => Promise<Result>): Promise<Result> => {
+    const startedMs = performance.now();
+    const { requests } = workspace.transport.counters;
+    options.onEvent?.({ type: "phase-start", phase });
+    try {
+      return await work();
+    } finally {
+      options.onEvent?.({
+        type: "phase-end",
+        phase,
+        durationMs: performance.now() - startedMs,
+        requests: workspace.transport.counters.requests - requests,
+      });
+    }
+  };
+}
+
