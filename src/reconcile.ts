@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname, userInfo } from "node:os";
 import type { CommitResult, Engine, ScanRequest, ScanResult, StepResult } from "./apply/engine.ts";
+import { unwritableContents } from "./apply/unwritable-contents.ts";
 import type { Desired } from "./desired/desired.ts";
 import { ignoreMatcher } from "./desired/ignore-matcher.ts";
 import { readSources } from "./desired/read-sources.ts";
@@ -9,9 +10,9 @@ import { GuardError, hasCode } from "./errors.ts";
 import type { ConflictRule, Manifest } from "./manifest/manifest.ts";
 import { buildPlan } from "./plan/build-plan.ts";
 import { checkDeletions, parseDeleteLimit } from "./plan/check-guards.ts";
-import { possibleHere } from "./plan/possible-here.ts";
 import type { Plan } from "./plan/plan.ts";
 import { pruneRuleFor } from "./plan/policy.ts";
+import { possibleHere } from "./plan/possible-here.ts";
 import type { Phase, ProgressListener } from "./progress.ts";
 import type { ApplyReport } from "./report.ts";
 import type { Session, Workspace } from "./session.ts";
@@ -22,7 +23,6 @@ import type { Entry, Tree } from "./tree/entry.ts";
 import { sameContent, sameMode } from "./tree/entry.ts";
 import type { WorkspacePath } from "./tree/workspace-path.ts";
 import { comparePaths } from "./tree/workspace-path.ts";
-import { unwritableContents } from "./apply/unwritable-contents.ts";
 
 /** How to reconcile; everything but the signal has the default that the manifest or the product gives. */
 export type ReconcileOptions = {
@@ -115,7 +115,12 @@ export async function makePlan(manifest: Manifest, session: Session, options: Re
     detectMoves: options.detectMoves ?? true,
     allowDeletes: desired.unreadable.length === 0,
     unsupported: possibleHere(features, unwritable),
-    warnings: [...desired.warnings, ...scan.warnings, ...unreadableWarnings(desired), ...modeWarnings(desired, features.modes)],
+    warnings: [
+      ...desired.warnings,
+      ...scan.warnings,
+      ...unreadableWarnings(desired),
+      ...modeWarnings(desired, features.modes),
+    ],
   });
   const seeds = plan.steps.flatMap(({ step }) =>
     step.op === "write" && desired.policies.get(step.path)?.seedOnly ? [{ path: step.path, after: undefined }] : [],
@@ -132,7 +137,8 @@ export async function makePlan(manifest: Manifest, session: Session, options: Re
     base,
     baseChanges: [...baseChanges, ...seeds],
     rootExists: scan.rootExists,
-    isSettled: plan.steps.length === 0 && baseChanges.length === 0 && isRecorded && (scan.base !== undefined || !isClean),
+    isSettled:
+      plan.steps.length === 0 && baseChanges.length === 0 && isRecorded && (scan.base !== undefined || !isClean),
     readActual: (path) => transport.readFile(path, options.signal),
   };
 }
@@ -186,7 +192,11 @@ export async function apply(manifest: Manifest, session: Session, options: Recon
 export type Drift = { readonly path: WorkspacePath; readonly before: Entry; readonly after: Entry | undefined };
 
 /** What changed in the session since the last apply. Reads only. */
-export async function drift(manifest: Manifest, session: Session, options: ReconcileOptions): Promise<readonly Drift[]> {
+export async function drift(
+  manifest: Manifest,
+  session: Session,
+  options: ReconcileOptions,
+): Promise<readonly Drift[]> {
   const workspace = session.openWorkspace(manifest.root);
   const request: ScanRequest = {
     isIgnored: ignoreMatcher(manifest.ignore),
@@ -237,7 +247,8 @@ async function commit(
         backup: options.backup ?? true,
         lock: { owner: lockOwner(manifest), timeoutMs: options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS },
         onStep,
-        onBytes: (doneBytes, totalBytes) => options.onEvent?.({ type: "bytes", phase: "deliver", doneBytes, totalBytes }),
+        onBytes: (doneBytes, totalBytes) =>
+          options.onEvent?.({ type: "bytes", phase: "deliver", doneBytes, totalBytes }),
       },
       options.signal,
     ),
@@ -255,7 +266,8 @@ async function scanWith(
   const { steps, batch } = workspace;
   if (wish === "steps") return { scan: await steps.scan(request, signal), engine: steps, reason: "asked for" };
   if (batch === undefined) {
-    if (wish === "batch") throw new GuardError("this session cannot work in batches: it has no shell", { hint: "leave --strategy out" });
+    if (wish === "batch")
+      throw new GuardError("this session cannot work in batches: it has no shell", { hint: "leave --strategy out" });
     return { scan: await steps.scan(request, signal), engine: steps, reason: "the session has no shell" };
   }
   try {
@@ -323,7 +335,9 @@ function unreadableWarnings(desired: Desired): readonly string[] {
 function modeWarnings(desired: Desired, canSetModes: boolean): readonly string[] {
   const declared = [...desired.policies.values()].filter((policy) => policy.declaredMode).length;
   if (canSetModes || declared === 0) return [];
-  return [`modes cannot be set in this session: ${declared} declared ${declared === 1 ? "mode is" : "modes are"} not enforced`];
+  return [
+    `modes cannot be set in this session: ${declared} declared ${declared === 1 ? "mode is" : "modes are"} not enforced`,
+  ];
 }
 
 function lockOwner(manifest: Manifest): string {
@@ -348,4 +362,3 @@ function phases(options: ReconcileOptions, workspace: Workspace) {
     }
   };
 }
-

@@ -1,7 +1,7 @@
 import type { StepResult } from "./apply/engine.ts";
 import type { Conflict, Plan, Step } from "./plan/plan.ts";
-import type { Digest } from "./tree/digest.ts";
 import type { Counters } from "./transport/transport.ts";
+import type { Digest } from "./tree/digest.ts";
 
 /** What an apply did, for people and machines. */
 export type ApplyReport = {

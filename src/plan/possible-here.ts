@@ -1,12 +1,9 @@
-import type { Digest } from "../tree/digest.ts";
 import type { Features } from "../transport/transport.ts";
+import type { Digest } from "../tree/digest.ts";
 import type { Step } from "./plan.ts";
 
 /** Why a step cannot be done in a session with these features; undefined when it can. Known before anything is written. */
-export function possibleHere(
-  features: Features,
-  unwritable: ReadonlySet<Digest>,
-): (step: Step) => string | undefined {
+export function possibleHere(features: Features, unwritable: ReadonlySet<Digest>): (step: Step) => string | undefined {
   return (step) => {
     switch (step.op) {
       case "create-link":

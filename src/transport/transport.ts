@@ -14,6 +14,8 @@ export type ShellRequest = {
   /** Absolute path in the session; for the embedded session relative to its directory. */
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Running it twice ends like running it once: a lost answer may be retried. Default false. */
+  readonly repeatable?: boolean;
 };
 
 export type ShellResult = { readonly stdout: string; readonly stderr: string; readonly exitCode: number };
@@ -28,6 +30,22 @@ export type Features = {
   readonly binary: boolean;
   /** Empty directories can be removed. */
   readonly removeDirectory: boolean;
+  /** What the probe of a cloud session found; undefined for sessions that need none. */
+  readonly probe?: SessionProbe;
+};
+
+/** What one probing command found in a session (protocol §7, "Probe once per session"). */
+export type SessionProbe = {
+  /** A POSIX shell can be used, by the shell tool or through `run_code`. */
+  readonly shell: boolean;
+  /** Names of the programs found by `command -v`. */
+  readonly commands: ReadonlySet<string>;
+  /** `find` knows `-printf`. */
+  readonly gnuFind: boolean;
+  /** Files can be delivered by file transfer (protocol §9). */
+  readonly transfer: boolean;
+  /** Effective user id; undefined where there is no shell. */
+  readonly userId?: number;
 };
 
 /**
@@ -97,14 +115,14 @@ export interface Transport {
   createLink(path: WorkspacePath, target: string, signal: AbortSignal): Promise<void>;
 
   /** Runs a command in the session; undefined where there is no shell. Not safe to repeat blindly. */
-  readonly shell?: (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult>;
+  readonly shell?: ((request: ShellRequest, signal: AbortSignal) => Promise<ShellResult>) | undefined;
 
   /**
    * Puts bytes at an absolute path in the session by file transfer (protocol §9), streamed; undefined where there is
    * none. Resolves when the transfer has been handed over, which may be before the file is there: the caller waits
    * for its digest. `settled` rejects when the service says that the transfer failed.
    */
-  readonly upload?: (content: UploadSource, signal: AbortSignal) => Promise<UploadedFile>;
+  readonly upload?: ((content: UploadSource, signal: AbortSignal) => Promise<UploadedFile>) | undefined;
 
   /** What has been asked so far, for `-v` and the bench. */
   readonly counters: Counters;

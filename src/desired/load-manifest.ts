@@ -1,0 +1,80 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { AgbSyncError, messageOf } from "../errors.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import { MAX_MANIFEST_BYTES } from "../manifest/manifest-source.ts";
+import { parseManifest } from "../manifest/parse-manifest.ts";
+
+export type LoadOptions = {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What `-` reads; needed only for that. */
+  readonly readStdin?: () => Promise<string>;
+  readonly sessionId?: string;
+};
+
+const names = ["agb-sync.yaml", "agb-sync.yml"];
+
+/**
+ * Reads a manifest: the given file, the one in the given directory, standard input for `-`, or the nearest
+ * `agb-sync.yaml` from `cwd` upwards.
+ * @throws {AgbSyncError} `MANIFEST_NOT_FOUND`, `MANIFEST_TOO_LARGE`. @throws {ManifestError} with every problem in it.
+ */
+export async function loadManifest(path: string | undefined, options: LoadOptions): Promise<Manifest> {
+  const { cwd, env, sessionId } = options;
+  const known = { env, ...(sessionId === undefined ? {} : { sessionId }) };
+  if (path === "-") {
+    const text = (await options.readStdin?.()) ?? "";
+    return parseManifest(text, { ...known, file: "<stdin>", directory: cwd });
+  }
+  const file = findManifest(path, cwd);
+  return parseManifest(readText(file), { ...known, file: shortName(file, cwd), directory: dirname(file) });
+}
+
+/** The absolute path of the manifest that `path` (or its absence) means. @throws `MANIFEST_NOT_FOUND`. */
+export function findManifest(path: string | undefined, cwd: string): string {
+  if (path !== undefined) {
+    const file = resolve(cwd, path);
+    if (!existsSync(file)) {
+      throw new AgbSyncError("MANIFEST_NOT_FOUND", `there is no ${path}`, {
+        hint: "check the path, or start a manifest with: agb-sync init",
+      });
+    }
+    if (!statSync(file).isDirectory()) return file;
+    const inside = names.map((name) => join(file, name)).find((candidate) => existsSync(candidate));
+    if (inside !== undefined) return inside;
+    throw new AgbSyncError("MANIFEST_NOT_FOUND", `the directory ${path} holds no agb-sync.yaml`, {
+      hint: "name the manifest file itself",
+    });
+  }
+  for (let directory = cwd; ; directory = dirname(directory)) {
+    const found = names.map((name) => join(directory, name)).find((candidate) => existsSync(candidate));
+    if (found !== undefined) return found;
+    if (dirname(directory) === directory) break;
+  }
+  throw new AgbSyncError("MANIFEST_NOT_FOUND", "there is no agb-sync.yaml here or in a directory above", {
+    hint: "start one with: agb-sync init",
+  });
+}
+
+function readText(file: string): string {
+  const { size } = statSync(file);
+  if (size > MAX_MANIFEST_BYTES) {
+    throw new AgbSyncError("MANIFEST_TOO_LARGE", `${file} is larger than ${MAX_MANIFEST_BYTES} bytes`, {
+      hint: "move large content into source files",
+    });
+  }
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new AgbSyncError("MANIFEST_NOT_FOUND", `${file} cannot be read: ${messageOf(cause)}`, {
+      hint: "check its permissions",
+      cause,
+    });
+  }
+}
+
+function shortName(file: string, cwd: string): string {
+  const short = relative(cwd, file);
+  return short === "" || short.startsWith("..") ? file : short;
+}

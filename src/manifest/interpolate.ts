@@ -1,0 +1,135 @@
+import type { Variables } from "./manifest.ts";
+import type { ProblemCode } from "./manifest-error.ts";
+import { ManifestError } from "./manifest-error.ts";
+import { suggest } from "./suggest.ts";
+
+/** What is wrong with one `${…}`: where it starts and ends in the text, and why. */
+export type InterpolationFault = {
+  readonly code: Extract<ProblemCode, "UNDEFINED_NAME" | "BAD_EXPRESSION">;
+  readonly start: number;
+  readonly end: number;
+  readonly message: string;
+  readonly hint: string;
+};
+
+export type Interpolation = {
+  readonly text: string;
+  readonly faults: readonly InterpolationFault[];
+  /** The values that were put in, for redaction. */
+  readonly values: readonly string[];
+  readonly usesSessionId: boolean;
+};
+
+/** Stands for `${session.id}` while no session is known: plans and checks need some text. */
+export const UNKNOWN_SESSION_ID = "session-id-not-known-yet";
+
+/** Longest text that an interpolation may make, in characters. */
+const MAX_RESULT = 8 * 1024 * 1024;
+
+/**
+ * Replaces `${vars.x}`, `${env.X}`, `${session.id}` and their `:-default` forms; `$${` is a literal `${`. Values are put
+ * in as they are and never looked at again. Faults are collected, not thrown; a `${` that is no expression is one.
+ */
+export function interpolate(text: string, variables: Variables): Interpolation {
+  const parts: string[] = [];
+  const faults: InterpolationFault[] = [];
+  const values: string[] = [];
+  let usesSessionId = false;
+  let position = 0;
+  let length = 0;
+  const push = (part: string) => {
+    parts.push(part);
+    length += part.length;
+  };
+  while (position < text.length && length <= MAX_RESULT) {
+    const start = text.indexOf("${", position);
+    if (start < 0) break;
+    if (text[start - 1] === "$" && start - 1 >= position) {
+      push(`${text.slice(position, start - 1)}\${`);
+      position = start + 2;
+      continue;
+    }
+    push(text.slice(position, start));
+    const end = text.indexOf("}", start);
+    if (end < 0) {
+      const hint = "close it with }, or write $${ for a literal ${";
+      faults.push({ code: "BAD_EXPRESSION", start, end: text.length, message: "${ is never closed", hint });
+      position = text.length;
+      break;
+    }
+    const expression = text.slice(start + 2, end);
+    const found = evaluate(expression, variables);
+    if ("message" in found) faults.push({ ...found, start, end: end + 1 });
+    else {
+      push(found.value);
+      values.push(found.value);
+      usesSessionId ||= found.isSessionId;
+    }
+    position = end + 1;
+  }
+  push(text.slice(position));
+  if (length > MAX_RESULT) {
+    const message = `the result is longer than ${MAX_RESULT} characters`;
+    faults.push({ code: "BAD_EXPRESSION", start: 0, end: text.length, message, hint: "send large content as it is" });
+  }
+  return { text: parts.join(""), faults, values, usesSessionId };
+}
+
+/**
+ * Interpolates a local template file.
+ * @throws {ManifestError} with every fault at its line and column in the template.
+ */
+export function interpolateText(text: string, variables: Variables, file: string): Interpolation {
+  const result = interpolate(text, variables);
+  if (result.faults.length === 0) return result;
+  throw new ManifestError(
+    result.faults.map((fault) => {
+      const before = text.slice(0, fault.start).split("\n");
+      const column = (before.at(-1)?.length ?? 0) + 1;
+      const excerpt = text.split("\n", before.length).at(-1) ?? "";
+      return { ...fault, file, line: before.length, column, length: fault.end - fault.start, excerpt };
+    }),
+  );
+}
+
+type Found = { readonly value: string; readonly isSessionId: boolean };
+type Fault = Pick<InterpolationFault, "code" | "message" | "hint">;
+
+const expressionPattern = /^\s*(vars|env|session)\.([A-Za-z_][A-Za-z0-9_.-]*?)\s*(?::-(.*))?$/s;
+
+function evaluate(expression: string, variables: Variables): Found | Fault {
+  const match = expressionPattern.exec(expression);
+  if (match === null) {
+    return {
+      code: "BAD_EXPRESSION",
+      message: `\${${expression.slice(0, 80)}} is not an expression`,
+      hint: "write ${vars.NAME}, ${env.NAME}, ${session.id} or ${vars.NAME:-default}; $${ is a literal ${",
+    };
+  }
+  const [, space = "", name = "", otherwise] = match;
+  const value = lookUp(space, name, variables);
+  if (value !== undefined) return { value, isSessionId: space === "session" };
+  if (otherwise !== undefined) return { value: otherwise, isSessionId: false };
+  return {
+    code: "UNDEFINED_NAME",
+    message: `${space}.${name} is not defined`,
+    hint: missingHint(space, name, variables),
+  };
+}
+
+function lookUp(space: string, name: string, variables: Variables): string | undefined {
+  const has = (record: Readonly<Record<string, string | undefined>>) =>
+    Object.hasOwn(record, name) ? record[name] : undefined;
+  if (space === "vars") return has(variables.vars);
+  if (space === "env") return has(variables.env);
+  return name === "id" ? (variables.sessionId ?? UNKNOWN_SESSION_ID) : undefined;
+}
+
+function missingHint(space: string, name: string, variables: Variables): string {
+  if (space === "session") return "the only name there is ${session.id}";
+  const known = suggest(name, Object.keys(space === "vars" ? variables.vars : variables.env));
+  if (known !== undefined) return `did you mean \${${space}.${known}}?`;
+  return space === "vars"
+    ? `add ${name} to vars, or give a default: \${vars.${name}:-...}`
+    : `set ${name} in the environment, or give a default: \${env.${name}:-...}`;
+}
