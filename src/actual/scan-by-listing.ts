@@ -95,16 +95,7 @@ async function addDigests(
 
 /** What a listing alone tells of a child: its kind. */
 function entryOf(kind: Child["kind"]): Entry {
-  switch (kind) {
-    case "directory":
-      return { kind };
-    case "link":
-      return { kind };
-    case "special":
-      return { kind };
-    default:
-      return { kind: "file", sizeBytes: 0 };
-  }
+  return kind === "directory" || kind === "link" || kind === "special" ? { kind } : { kind: "file", sizeBytes: 0 };
 }
 
 /** One component as a listing may show it; anything else could forge a path (protocol §13, trap 6). */

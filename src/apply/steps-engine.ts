@@ -24,37 +24,48 @@ export class StepsEngine implements Engine {
     return await scanByListing(this.#transport, request, this.#concurrency, signal);
   }
 
-  /**
-   * New bytes are staged below the state directory and read back before the first of them is moved into place. What
-   * was applied is recorded in base even when a step failed or the signal stopped the run.
-   * @throws {TransportError} `LOCKED`, `STALE_PLAN`, or whatever made the session unusable.
-   */
+  /** See `commitBySteps`. */
   async commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
-    const transport = this.#transport;
-    await transport.createDirectory(ROOT, undefined, signal);
-    await transport.createDirectory(statePath("stage", request.applyId), undefined, signal);
-    const lock = await acquireLock(transport, request.lock, signal);
-    try {
-      const { base: stored } = await readBase(transport, signal);
-      if ((stored?.generation ?? 0) !== request.baseGeneration) {
-        throw new TransportError("STALE_PLAN", "another apply changed the workspace since this plan was made", {
-          hint: "plan again",
-        });
-      }
-      const base = stored ?? emptyBase(transport.sessionId, transport.root);
-      const run = new StepRun(transport, request, this.#concurrency, signal);
-      const results = await run.finish();
-      const isComplete = results.every((result) => result.status === "applied");
-      const changes = [...baseChangesOf(request.steps, results, base), ...request.baseChanges];
-      // What was done must be recorded also when the run was stopped: a fresh signal, as the old one is aborted.
-      await writeBase(
-        transport,
-        changeBase(base, changes, isComplete ? request.desiredDigest : undefined),
-        AbortSignal.timeout(60_000),
-      );
-      return { results, verified: isComplete, backupPath: run.backupPath };
-    } finally {
-      await lock.release();
+    return await commitBySteps(this.#transport, request, this.#concurrency, this.#transport, signal);
+  }
+}
+
+/**
+ * New bytes are staged below the state directory and read back before the first of them is moved into place. What was
+ * applied is recorded in base even when a step failed or the signal stopped the run. Base is bound to `identity`, which
+ * differs from the transport when a fresh root is built beside its place.
+ * @throws {TransportError} `LOCKED`, `STALE_PLAN`, or whatever made the session unusable.
+ */
+export async function commitBySteps(
+  transport: Transport,
+  request: CommitRequest,
+  concurrency: number,
+  identity: { readonly sessionId: string; readonly root: string },
+  signal: AbortSignal,
+): Promise<CommitResult> {
+  await transport.createDirectory(ROOT, undefined, signal);
+  await transport.createDirectory(statePath("stage", request.applyId), undefined, signal);
+  const lock = await acquireLock(transport, request.lock, signal);
+  try {
+    const { base: stored } = await readBase(transport, signal);
+    if ((stored?.generation ?? 0) !== request.baseGeneration) {
+      throw new TransportError("STALE_PLAN", "another apply changed the workspace since this plan was made", {
+        hint: "plan again",
+      });
     }
+    const base = stored ?? emptyBase(identity.sessionId, identity.root);
+    const run = new StepRun(transport, request, concurrency, signal);
+    const results = await run.finish();
+    const isComplete = results.every((result) => result.status === "applied");
+    const changes = [...baseChangesOf(request.steps, results, base), ...request.baseChanges];
+    // What was done must be recorded also when the run was stopped: a fresh signal, as the old one is aborted.
+    await writeBase(
+      transport,
+      changeBase(base, changes, isComplete ? request.desiredDigest : undefined),
+      AbortSignal.timeout(60_000),
+    );
+    return { results, verified: isComplete, backupPath: run.backupPath };
+  } finally {
+    await lock.release();
   }
 }

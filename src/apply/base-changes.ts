@@ -1,0 +1,74 @@
+import type { PlannedStep, Step } from "../plan/plan.ts";
+import { movedPath } from "../plan/relocate.ts";
+import type { Base, BaseChange, BaseEntry } from "../state/base.ts";
+import type { Entry } from "../tree/entry.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { isBelow } from "../tree/workspace-path.ts";
+import type { StepResult } from "./engine.ts";
+
+/**
+ * What base learns from the steps that were applied, in their order; a failed or skipped step leaves the old record
+ * (S31). A held move frees its old path before anything else is recorded.
+ */
+export function baseChangesOf(
+  steps: readonly PlannedStep[],
+  results: readonly StepResult[],
+  base: Base,
+): readonly BaseChange[] {
+  const applied = steps.filter((_, index) => results[index]?.status === "applied").map(({ step }) => step);
+  const changes: BaseChange[] = [];
+  const records = new Map<WorkspacePath, BaseEntry>(base.entries);
+  const record = (path: WorkspacePath, after: BaseEntry | undefined) => {
+    if (after === undefined) records.delete(path);
+    else records.set(path, after);
+    changes.push({ path, after });
+  };
+  for (const step of applied) if (step.op === "move" && step.before.kind !== "directory") record(step.from, undefined);
+  for (const step of applied) recordStep(step, records, record);
+  return changes;
+}
+
+type Recorder = (path: WorkspacePath, after: BaseEntry | undefined) => void;
+
+function recordStep(step: Step, records: Map<WorkspacePath, BaseEntry>, record: Recorder): void {
+  switch (step.op) {
+    case "create-directory":
+      record(step.path, { entry: { kind: "directory", mode: step.mode } });
+      return;
+    case "write":
+      record(step.path, { entry: { kind: "file", mode: step.mode, sizeBytes: step.sizeBytes, digest: step.digest } });
+      return;
+    case "create-link":
+      record(step.path, { entry: { kind: "link", target: step.target } });
+      return;
+    case "move":
+      if (step.before.kind === "directory") moveSubtree(step.from, step.to, records, record);
+      else record(step.to, { entry: step.before });
+      return;
+    case "set-mode": {
+      const known = records.get(step.path);
+      if (known !== undefined) record(step.path, { ...known, entry: withMode(known.entry, step.mode) });
+      return;
+    }
+    case "delete":
+      record(step.path, undefined);
+      return;
+  }
+}
+
+function moveSubtree(
+  from: WorkspacePath,
+  to: WorkspacePath,
+  records: Map<WorkspacePath, BaseEntry>,
+  record: Recorder,
+): void {
+  const below = [...records].filter(([path]) => path === from || isBelow(path, from));
+  for (const [path, known] of below) {
+    record(path, undefined);
+    record(movedPath(path, from, to), known);
+  }
+}
+
+function withMode(entry: Entry, mode: number): Entry {
+  return entry.kind === "file" || entry.kind === "directory" ? { ...entry, mode } : entry;
+}

@@ -1,0 +1,39 @@
+import { StepsEngine } from "./apply/steps-engine.ts";
+import type { ConnectOptions, Session } from "./session.ts";
+
+/** Requests at a time, unless the caller says otherwise. */
+const DEFAULT_CONCURRENCY = 16;
+
+/**
+ * Reaches a session: the embedded one, the one with the given id, a live one of the given name, or a new one.
+ * @throws {TransportError} `NO_API_KEY`, `BAD_API_KEY`, `UNREACHABLE`, `SESSION_NOT_FOUND`, `SESSION_FAILED`.
+ */
+export async function connect(options: ConnectOptions): Promise<Session> {
+  return options.local === undefined ? await connectToAgb(options) : await connectLocally(options, options.local);
+}
+
+async function connectLocally(options: ConnectOptions, directory: string): Promise<Session> {
+  const { EmbeddedTransport } = await import("./transport/embedded/embedded-transport.ts");
+  const { EmbeddedEngine } = await import("./apply/embedded/embedded-engine.ts");
+  const { sessionId } = new EmbeddedTransport({ directory, root: "/" });
+  return {
+    id: sessionId,
+    kind: "embedded",
+    origin: "attached",
+    openWorkspace(root) {
+      const transport = new EmbeddedTransport({ directory, root });
+      return {
+        transport,
+        steps: new StepsEngine(transport, options.concurrency ?? DEFAULT_CONCURRENCY),
+        batch: new EmbeddedEngine(transport),
+      };
+    },
+    keepAlive: async () => undefined,
+    close: async () => undefined,
+  };
+}
+
+async function connectToAgb(options: ConnectOptions): Promise<Session> {
+  const { openAgbSession } = await import("./transport/agb/open-agb-session.ts");
+  return await openAgbSession(options, options.concurrency ?? DEFAULT_CONCURRENCY);
+}

@@ -1,0 +1,14 @@
+export { connect } from "./connect.ts";
+export { loadManifest } from "./desired/load-manifest.ts";
+export type { ErrorCode } from "./errors.ts";
+export { AgbSyncError, GuardError, TransportError, UsageError } from "./errors.ts";
+export type { Manifest } from "./manifest/manifest.ts";
+export type { Problem } from "./manifest/manifest-error.ts";
+export { ManifestError } from "./manifest/manifest-error.ts";
+export type { Conflict, Plan, PlannedStep, Step } from "./plan/plan.ts";
+export type { ProgressEvent, ProgressListener } from "./progress.ts";
+export type { Drift, Planned, ReconcileOptions } from "./reconcile.ts";
+export { apply, applyPlan, drift, makePlan as plan } from "./reconcile.ts";
+export type { ApplyReport } from "./report.ts";
+export type { ConnectOptions, Session, Workspace } from "./session.ts";
+export type { Transport } from "./transport/transport.ts";
