@@ -1,0 +1,258 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { apply, drift, makePlan } from "../../src/reconcile.ts";
+import { kinds } from "../helpers/kinds.ts";
+import { look } from "../helpers/look.ts";
+import type { Local } from "../helpers/workspace.ts";
+import { layOut, manifestOf, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
+
+const signal = new AbortController().signal;
+
+const hostile: Record<string, Local> = {
+  "new\nline": "1",
+  "quote'\"`": "2",
+  "-rf": "3",
+  " blanks ": "4",
+  "$(touch x)": "5",
+  "back\\slash": "6",
+  "\u{1f469}\u200d\u{1f4bb}\u{1f1e9}\u{1f1ea}": "7",
+  "*?[a]": "8",
+  ["n".repeat(255)]: "9",
+  [`${`${"d".repeat(249)}/`.repeat(12)}end`]: "10",
+  empty: "",
+  "empty directory": { directory: true },
+  "all bytes": Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)),
+  executable: { bytes: "#!/bin/sh\n", mode: 0o755 },
+  "a link": { link: "empty" },
+  "CR LF": "a\r\nb\r\n",
+  bom: "\ufeffx",
+  "no newline": "x",
+};
+
+describe.each(kinds)("$name", ({ strategy, isFull, open }) => {
+  const options = { strategy, signal } as const;
+
+  it("makes the session hold what is declared, then has nothing to do (S1, S5)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    const entries = isFull
+      ? hostile
+      : Object.fromEntries(Object.entries(hostile).filter(([, what]) => typeof what === "string"));
+    layOut(join(directory, "source"), entries);
+    const report = await apply(mirrorOf(directory), session, options);
+    expect(report.outcomes.filter(({ result }) => result.status !== "applied")).toEqual([]);
+    expect(report.verified).toBe(true);
+    expect(look(rootDirectory, { modes: isFull })).toEqual(look(join(directory, "source"), { modes: isFull }));
+    const next = await makePlan(mirrorOf(directory), session, options);
+    expect(next.plan.steps).toEqual([]);
+    expect(next.isSettled).toBe(true);
+  });
+
+  it("turns any tree into any other (S1, S5)", async () => {
+    const names = fc.constantFrom("a", "b", "c d", "ü", "-e");
+    const contents = fc.constantFrom<Local>(
+      "",
+      "1",
+      "22",
+      "longer\n".repeat(50),
+      ...(isFull ? [{ link: "a" }, { directory: true } as const, { bytes: "x", mode: 0o755 }] : []),
+    );
+    const trees = fc.dictionary(
+      fc.array(names, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/")),
+      contents,
+      { maxKeys: 8 },
+    );
+    await fc.assert(
+      fc.asyncProperty(trees, trees, fc.boolean(), async (one, other, detectMoves) => {
+        const { session, rootDirectory } = await open();
+        const directory = temporaryDirectory();
+        for (const tree of [one, other]) {
+          const possible = withoutClashes(tree);
+          layOut(join(directory, "source"), { ...possible, anchor: "always here" });
+          const report = await apply(mirrorOf(directory), session, { ...options, detectMoves, allowMassDelete: true });
+          expect(report.outcomes.filter(({ result }) => result.status !== "applied")).toEqual([]);
+          const directories = isFull ? {} : { modes: false };
+          expect(look(rootDirectory, directories)).toEqual(look(join(directory, "source"), directories));
+        }
+        expect((await makePlan(mirrorOf(directory), session, options)).plan.steps).toEqual([]);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it("names exactly what changed: writes, moves, deletes, creates", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    const source = join(directory, "source");
+    layOut(source, Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`d${i % 3}/f${i}`, `content ${i}`])));
+    await apply(mirrorOf(directory), session, options);
+    for (let i = 0; i < 5; i += 1) writeFileSync(join(source, `d${i % 3}/f${i}`), `edited ${i}`);
+    for (let i = 5; i < 9; i += 1) renameSync(join(source, `d${i % 3}/f${i}`), join(source, `d${i % 3}/renamed${i}`));
+    for (let i = 9; i < 12; i += 1) rmSync(join(source, `d${i % 3}/f${i}`));
+    for (let i = 0; i < 2; i += 1) writeFileSync(join(source, `d0/new${i}`), `new ${i}`);
+    const { plan } = await makePlan(mirrorOf(directory), session, options);
+    const count = (op: string) => plan.steps.filter(({ step }) => step.op === op).length;
+    expect({ write: count("write"), move: count("move"), delete: count("delete") }).toEqual({
+      write: 7,
+      move: 4,
+      delete: 3,
+    });
+    await apply(mirrorOf(directory), session, options);
+    expect(look(rootDirectory, { modes: isFull })).toEqual(look(source, { modes: isFull }));
+  });
+
+  it("neither overwrites nor deletes what was edited in the session (S8, S9, S20)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    const source = join(directory, "source");
+    layOut(source, { edited: "1", removed: "2", other: "3" });
+    await apply(mirrorOf(directory), session, options);
+    writeFileSync(join(rootDirectory, "edited"), "the agent's");
+    writeFileSync(join(rootDirectory, "removed"), "the agent's too");
+    writeFileSync(join(rootDirectory, "made"), "only here");
+    layOut(source, { edited: "1 new", other: "3 new", made: "wanted" });
+    const report = await apply(mirrorOf(directory), session, options);
+    expect(report.conflicts.map(({ path }) => path)).toEqual(["edited", "made", "removed"]);
+    expect(readFileSync(join(rootDirectory, "edited"), "utf8")).toBe("the agent's");
+    expect(readFileSync(join(rootDirectory, "removed"), "utf8")).toBe("the agent's too");
+    expect(readFileSync(join(rootDirectory, "made"), "utf8")).toBe("only here");
+    expect(readFileSync(join(rootDirectory, "other"), "utf8")).toBe("3 new");
+  });
+
+  it("overwrites only after a backup, keeps only what was asked to be kept (S19)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    layOut(rootDirectory, { a: "theirs", b: "theirs as well" });
+    const manifest = manifestOf(
+      directory,
+      "files:\n  - { path: a, content: ours, onConflict: overwrite }\n  - { path: b, content: ours, onConflict: keep }\n",
+    );
+    const report = await apply(manifest, session, options);
+    expect(report.conflicts).toEqual([]);
+    expect(readFileSync(join(rootDirectory, "a"), "utf8")).toBe("ours");
+    expect(readFileSync(join(rootDirectory, "b"), "utf8")).toBe("theirs as well");
+    expect(report.backupPath).toBeDefined();
+    expect(readFileSync(join(rootDirectory, report.backupPath ?? "", "a"), "utf8")).toBe("theirs");
+    expect((await makePlan(manifest, session, options)).plan).toMatchObject({ steps: [], conflicts: [] });
+  });
+
+  it("seeds a file once and never looks at it again", async () => {
+    const { session, rootDirectory } = await open();
+    const manifest = manifestOf(temporaryDirectory(), "files: [{ path: notes, content: seed, ifPresent: keep }]\n");
+    await apply(manifest, session, options);
+    writeFileSync(join(rootDirectory, "notes"), "mine now");
+    const report = await apply(manifest, session, options);
+    expect(report).toMatchObject({ conflicts: [], outcomes: [] });
+    const without = manifestOf(temporaryDirectory(), "files: []\n");
+    await apply(without, session, options);
+    expect(readFileSync(join(rootDirectory, "notes"), "utf8")).toBe("mine now");
+  });
+
+  it("removes what is ours from a directory and keeps the rest (S10)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    layOut(join(directory, "source"), { "d/ours": "1", keep: "2" });
+    await apply(mirrorOf(directory), session, options);
+    writeFileSync(join(rootDirectory, "d/theirs"), "3");
+    layOut(join(directory, "source"), { keep: "2" });
+    await apply(mirrorOf(directory), session, options);
+    expect(existsSync(join(rootDirectory, "d/ours"))).toBe(false);
+    expect(readFileSync(join(rootDirectory, "d/theirs"), "utf8")).toBe("3");
+  });
+
+  it("stops when a source is suddenly empty, and when too much would go (S12, S14)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    const source = join(directory, "source");
+    layOut(source, Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`f${i}`, `${i}`])));
+    await apply(mirrorOf(directory), session, options);
+    layOut(source, {});
+    await expect(apply(mirrorOf(directory), session, options)).rejects.toMatchObject({ code: "GUARD" });
+    layOut(source, { f0: "0" });
+    await expect(apply(mirrorOf(directory), session, options)).rejects.toMatchObject({ code: "GUARD" });
+    expect(Object.keys(look(rootDirectory))).toHaveLength(20);
+    await apply(mirrorOf(directory), session, { ...options, allowMassDelete: true });
+    expect(Object.keys(look(rootDirectory))).toEqual(["f0"]);
+  });
+
+  it("never reads, sends or deletes what is ignored (S36)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    layOut(join(directory, "source"), { "a.txt": "1", "x.log": "2", "node_modules/m/index.js": "3" });
+    layOut(rootDirectory, { "node_modules/other/index.js": "theirs", "y.log": "theirs" });
+    const manifest = mirrorOf(directory, 'ignore: [node_modules/, "*.log"]\nprune: all\n');
+    const report = await apply(manifest, session, options);
+    expect(report.outcomes.map(({ step }) => (step.op === "move" ? step.to : step.path))).toEqual(["a.txt"]);
+    expect(Object.keys(look(rootDirectory))).toEqual([
+      "a.txt",
+      "node_modules",
+      "node_modules/other",
+      "node_modules/other/index.js",
+      "y.log",
+    ]);
+  });
+
+  it("reports drift and changes nothing by looking (S16)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    layOut(join(directory, "source"), { a: "1", b: "2" });
+    await apply(mirrorOf(directory), session, options);
+    expect(await drift(mirrorOf(directory), session, options)).toEqual([]);
+    writeFileSync(join(rootDirectory, "a"), "edited");
+    rmSync(join(rootDirectory, "b"));
+    const before = look(rootDirectory);
+    const changes = await drift(mirrorOf(directory), session, options);
+    expect(changes.map(({ path, after }) => [path, after?.kind])).toEqual([
+      ["a", "file"],
+      ["b", undefined],
+    ]);
+    expect(look(rootDirectory)).toEqual(before);
+  });
+
+  if (isFull) {
+    it("applies modes, and works in read-only directories", async () => {
+      const { session, rootDirectory } = await open();
+      const directory = temporaryDirectory();
+      const text = (content: string) =>
+        `directories: [{ path: closed, mode: "0555" }]\nfiles:\n  - { path: closed/f, content: "${content}", mode: "0400" }\n`;
+      await apply(manifestOf(directory, text("1")), session, options);
+      const report = await apply(manifestOf(directory, text("2")), session, options);
+      expect(report.outcomes.every(({ result }) => result.status === "applied")).toBe(true);
+      expect(readFileSync(join(rootDirectory, "closed/f"), "utf8")).toBe("2");
+      expect(look(rootDirectory)["closed"]).toBe("555 directory");
+      chmodSync(join(rootDirectory, "closed/f"), 0o644);
+      const { plan } = await makePlan(manifestOf(directory, text("2")), session, options);
+      expect(plan.steps.map(({ step }) => step)).toMatchObject([{ op: "set-mode", path: "closed/f", mode: 0o400 }]);
+    });
+  }
+
+  it("does declared moves once", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    mkdirSync(join(rootDirectory, "old"), { recursive: true });
+    writeFileSync(join(rootDirectory, "old/theirs"), "bytes");
+    const manifest = manifestOf(directory, "moves: [{ from: old, to: place/new }]\n");
+    await apply(manifest, session, options);
+    expect(readFileSync(join(rootDirectory, "place/new/theirs"), "utf8")).toBe("bytes");
+    expect((await makePlan(manifest, session, options)).plan.steps).toEqual([]);
+  });
+
+  it("removes what is declared absent, with a backup of what is not ours", async () => {
+    const { session, rootDirectory } = await open();
+    layOut(rootDirectory, { "junk.tmp": "x", "keep.txt": "y" });
+    const manifest = manifestOf(temporaryDirectory(), "absent: [junk.tmp]\n");
+    const report = await apply(manifest, session, options);
+    expect(Object.keys(look(rootDirectory))).toEqual(["keep.txt"]);
+    expect(readFileSync(join(rootDirectory, report.backupPath ?? "", "junk.tmp"), "utf8")).toBe("x");
+  });
+});
+
+/** Drops what cannot be laid out because a file is where a directory is needed. */
+function withoutClashes(tree: Record<string, Local>): Record<string, Local> {
+  const paths = Object.keys(tree).toSorted();
+  return Object.fromEntries(
+    Object.entries(tree).filter(([path]) => !paths.some((other) => other !== path && other.startsWith(`${path}/`))),
+  );
+}
