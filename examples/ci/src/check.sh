@@ -1,0 +1,1 @@
+test -f build-info.json && echo ok

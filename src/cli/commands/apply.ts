@@ -1,0 +1,122 @@
+import { createInterface } from "node:readline/promises";
+import { hasCode } from "../../errors.ts";
+import type { Manifest } from "../../manifest/manifest.ts";
+import type { Planned, ReconcileOptions } from "../../reconcile.ts";
+import { applyPlan, makePlan } from "../../reconcile.ts";
+import type { ApplyReport } from "../../report.ts";
+import type { Session } from "../../session.ts";
+import type { CommonOptions, Context } from "../context.ts";
+import { summaryLine } from "../events.ts";
+import { exitCodes } from "../exit-code.ts";
+import { formatDuration, renderPlan } from "../render-plan.ts";
+import { isIncomplete, renderReport } from "../render-report.ts";
+
+type Options = CommonOptions & { readonly yes?: boolean };
+
+/** How often a plan is made again when another apply got in between. */
+const MAX_ROUNDS = 5;
+
+/** Plan, ask where that is called for, carry out, report. */
+export async function run(context: Context, given?: string, own: Options = {}): Promise<number> {
+  const { manifest: path, options } = context.sortOut(given, own);
+  const { console } = context;
+  context.listenForSignals();
+  let manifest = await context.loadManifest(path);
+  const startedMs = performance.now();
+  const session = await context.connect(manifest, options, true);
+  try {
+    if (session.origin === "created") console.say(`created session ${session.id}`);
+    if (manifest.usesSessionId) manifest = await context.loadManifest(path, session.id);
+    const report = await reconcile(context, manifest, session, {
+      ...options,
+      ...(own.yes === true ? { yes: true } : {}),
+    });
+    if (report === undefined) return exitCodes.failed;
+    const code = context.interruptCode ?? codeOf(report);
+    if (options.json === true) console.print(summaryLine(report, code, new Date()));
+    else {
+      console.print(renderReport(report, (paint, text) => console.paint(paint, text)));
+      if (console.isVerbose) {
+        const { requests, bytesSent, bytesReceived, retries } = report.counters;
+        console.say(`strategy ${report.strategy}: ${report.strategyReason}`);
+        console.say(
+          `${requests} requests, ${bytesSent} bytes sent, ${bytesReceived} received, ${retries} retries, ${formatDuration(performance.now() - startedMs)} in all`,
+        );
+      }
+    }
+    return code;
+  } finally {
+    await session.close();
+  }
+}
+
+/** Undefined when the person at the terminal said no. */
+async function reconcile(
+  context: Context,
+  manifest: Manifest,
+  session: Session,
+  options: Options,
+): Promise<ApplyReport | undefined> {
+  const { console } = context;
+  for (let round = 1; ; round += 1) {
+    const progress = context.progress(options);
+    let settings = context.reconcileOptions(options, progress.onEvent);
+    let planned = await makePlan(manifest, session, settings);
+    progress.clear();
+    if (options.json !== true && planned.plan.steps.length + planned.plan.conflicts.length > 0) {
+      console.print(renderPlan(planned.plan, (paint, text) => console.paint(paint, text), console.isVerbose));
+    }
+    for (const warning of planned.plan.warnings) console.warn(warning);
+    if (isInteractive(options)) {
+      const rule = await askAboutConflicts(planned);
+      if (rule !== undefined) {
+        settings = { ...settings, onConflict: rule };
+        planned = await makePlan(manifest, session, settings);
+      }
+      if (isDestructive(planned) && !(await ask("Apply this? [y/N] ")).startsWith("y")) {
+        console.say("nothing was changed");
+        return undefined;
+      }
+    }
+    try {
+      return await applyPlan(planned, manifest, settings);
+    } catch (error) {
+      if (!hasCode(error, "STALE_PLAN") || round === MAX_ROUNDS) throw error;
+      console.say("the workspace changed since it was scanned; planning again");
+    } finally {
+      progress.clear();
+    }
+  }
+}
+
+function codeOf(report: ApplyReport): number {
+  if (isIncomplete(report)) return exitCodes.failed;
+  return report.conflicts.length > 0 ? exitCodes.conflicts : exitCodes.done;
+}
+
+function isInteractive(options: Options): boolean {
+  return options.yes !== true && options.json !== true && process.stdin.isTTY && process.stderr.isTTY;
+}
+
+/** Deletions, and foreign bytes that are replaced. */
+function isDestructive(planned: Planned): boolean {
+  return planned.plan.steps.some(({ step }) => step.op === "delete" || ("backup" in step && step.backup));
+}
+
+async function askAboutConflicts(planned: Planned): Promise<ReconcileOptions["onConflict"] | undefined> {
+  if (planned.plan.conflicts.length === 0) return undefined;
+  const answer = await ask(
+    `${planned.plan.conflicts.length} conflicts: [s]kip, [o]verwrite after a backup, [k]eep the session's? [s] `,
+  );
+  if (answer.startsWith("o")) return "overwrite";
+  return answer.startsWith("k") ? "keep" : undefined;
+}
+
+async function ask(question: string): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return (await terminal.question(question)).trim().toLowerCase();
+  } finally {
+    terminal.close();
+  }
+}

@@ -1,0 +1,41 @@
+import { once } from "node:events";
+import { parseFaults } from "../../emulator/parse-faults.ts";
+import { startEmulator } from "../../emulator/start-emulator.ts";
+import { UsageError } from "../../errors.ts";
+import type { Context } from "../context.ts";
+import { duration } from "../context.ts";
+import { exitCodes } from "../exit-code.ts";
+
+type Options = {
+  readonly port: string;
+  readonly root?: string;
+  readonly apiKey?: string;
+  readonly latency?: string;
+  readonly fault?: string;
+  readonly without?: string;
+  readonly link?: boolean;
+};
+
+/** Serves until a signal comes. */
+export async function run(context: Context, options: Options): Promise<number> {
+  const port = Number(options.port);
+  if (!Number.isSafeInteger(port) || port < 0 || port > 65_535)
+    throw new UsageError(`--port ${options.port} is not a port`);
+  context.listenForSignals();
+  const emulator = await startEmulator({
+    port,
+    ...(options.root === undefined ? {} : { rootDir: options.root }),
+    ...(options.apiKey === undefined ? {} : { apiKey: options.apiKey }),
+    ...(options.latency === undefined ? {} : { latencyMs: duration("--latency", options.latency) }),
+    ...(options.fault === undefined ? {} : { faults: parseFaults(options.fault) }),
+    missingTools: options.without?.split(",").filter((tool) => tool !== "") ?? [],
+    link: options.link ?? false,
+  });
+  const { console } = context;
+  console.print(`AGB emulator on ${emulator.url}`);
+  console.print(`  export AGB_ENDPOINT=${emulator.url} AGB_API_KEY=${emulator.apiKey}`);
+  if (emulator.shellNotice !== undefined) console.warn(emulator.shellNotice);
+  if (!context.signal.aborted) await once(context.signal, "abort");
+  await emulator.close();
+  return exitCodes.done;
+}

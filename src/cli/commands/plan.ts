@@ -1,0 +1,39 @@
+import { makePlan } from "../../reconcile.ts";
+import type { CommonOptions, Context } from "../context.ts";
+import { exitCodes } from "../exit-code.ts";
+import { renderDiff } from "../render-diff.ts";
+import { renderPlan } from "../render-plan.ts";
+
+type Options = CommonOptions & { readonly diff?: boolean; readonly exitCode?: boolean };
+
+/** Shows what apply would do; changes nothing. */
+export async function run(context: Context, given?: string, own: Options = {}): Promise<number> {
+  const { manifest: path, options } = context.sortOut(given, own);
+  const { console } = context;
+  context.listenForSignals();
+  let manifest = await context.loadManifest(path);
+  const session = await context.connect(manifest, options, false);
+  try {
+    if (manifest.usesSessionId) manifest = await context.loadManifest(path, session.id);
+    const progress = context.progress({ ...options, json: false });
+    const planned = await makePlan(manifest, session, context.reconcileOptions(options, progress.onEvent));
+    progress.clear();
+    const { plan } = planned;
+    if (options.json === true) console.print(JSON.stringify(plan));
+    else {
+      console.print(renderPlan(plan, (paint, text) => console.paint(paint, text), console.isVerbose));
+      for (const warning of plan.warnings) console.warn(warning);
+      if (console.isVerbose) console.say(`strategy ${planned.strategy}: ${planned.strategyReason}`);
+      if (own.diff === true) {
+        for (const { step } of plan.steps) {
+          const diff = await renderDiff(step, planned);
+          if (diff !== undefined) console.print(`\n${diff}`);
+        }
+      }
+    }
+    const hasChanges = plan.steps.length + plan.conflicts.length + plan.unsupported.length > 0;
+    return own.exitCode === true && hasChanges ? exitCodes.changesPending : exitCodes.done;
+  } finally {
+    await session.close();
+  }
+}

@@ -1,0 +1,36 @@
+import { drift } from "../../reconcile.ts";
+import { printable } from "../../tree/printable.ts";
+import type { CommonOptions, Context } from "../context.ts";
+import { exitCodes } from "../exit-code.ts";
+
+/** Shows what changed in the session since the last apply. */
+export async function run(context: Context, given?: string, own: CommonOptions = {}): Promise<number> {
+  const { manifest: path, options } = context.sortOut(given, own);
+  const { console } = context;
+  context.listenForSignals();
+  const manifest = await context.loadManifest(path);
+  const session = await context.connect(manifest, options, false);
+  try {
+    const changes = await drift(
+      manifest,
+      session,
+      context.reconcileOptions(options, () => undefined),
+    );
+    if (options.json === true)
+      console.print(JSON.stringify({ sessionId: session.id, root: manifest.root, drift: changes }));
+    else if (changes.length === 0) console.print(`No drift: ${manifest.root} is as the last apply left it.`);
+    else {
+      for (const { path: changed, after } of changes) {
+        const [marker, paint] =
+          after === undefined ? (["- deleted ", "red"] as const) : (["~ changed ", "yellow"] as const);
+        console.print(console.paint(paint, `  ${marker} ${printable(changed)}`));
+      }
+      console.print(
+        `\n${changes.length} ${changes.length === 1 ? "path has" : "paths have"} drifted since the last apply.`,
+      );
+    }
+    return changes.length === 0 ? exitCodes.done : exitCodes.changesPending;
+  } finally {
+    await session.close();
+  }
+}

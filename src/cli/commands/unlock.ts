@@ -1,0 +1,23 @@
+import { breakLock } from "../../state/lock.ts";
+import { printable } from "../../tree/printable.ts";
+import type { CommonOptions, Context } from "../context.ts";
+import { exitCodes } from "../exit-code.ts";
+
+/** Removes every lock ticket of the workspace, whoever left it. */
+export async function run(context: Context, given?: string, own: CommonOptions = {}): Promise<number> {
+  const { manifest: path, options } = context.sortOut(given, own);
+  const manifest = await context.loadManifest(path);
+  const session = await context.connect(manifest, options, false);
+  try {
+    const broken = await breakLock(session.openWorkspace(manifest.root).transport, context.signal);
+    if (broken.length === 0) context.console.print("Nothing to do: the workspace is not locked.");
+    for (const { owner, startedAt } of broken) {
+      context.console.print(
+        `Removed the lock of ${printable(owner)}, held since ${new Date(startedAt).toISOString()}.`,
+      );
+    }
+    return exitCodes.done;
+  } finally {
+    await session.close();
+  }
+}

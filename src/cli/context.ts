@@ -1,0 +1,167 @@
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { text } from "node:stream/consumers";
+import { connect } from "../connect.ts";
+import { loadManifest } from "../desired/load-manifest.ts";
+import { UsageError } from "../errors.ts";
+import { parseDuration } from "../manifest/duration.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import type { ProgressListener } from "../progress.ts";
+import type { ReconcileOptions } from "../reconcile.ts";
+import type { Session } from "../session.ts";
+import { Console } from "./console.ts";
+import { eventLine } from "./events.ts";
+import { ProgressBar } from "./progress-bar.ts";
+
+/** The options that commands share, as commander gives them. */
+export type CommonOptions = {
+  readonly local?: string | true;
+  readonly session?: string;
+  readonly strategy?: "auto" | "steps" | "batch";
+  readonly onConflict?: "skip" | "overwrite" | "keep";
+  readonly detectMoves?: boolean;
+  readonly backup?: boolean;
+  readonly checksum?: boolean;
+  readonly allowMassDelete?: boolean;
+  readonly maxDelete?: string;
+  readonly lockTimeout?: string;
+  readonly concurrency?: string;
+  readonly json?: boolean;
+};
+
+const DEFAULT_LOCAL = ".agb-sync/local";
+
+/** What one run of the command line has: where it stands, how it prints, and the signal that ends it. */
+export class Context {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly console: Console;
+  readonly #controller = new AbortController();
+  /** Set once a signal came: the exit code that it asks for. */
+  interruptCode: number | undefined;
+  cwd: string;
+
+  constructor(env: Readonly<Record<string, string | undefined>>, cwd: string) {
+    this.env = env;
+    this.cwd = cwd;
+    this.console = new Console(env);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** The first signal finishes the step in hand; a second one leaves at once. */
+  listenForSignals(): void {
+    const stop = (code: number) => () => {
+      if (this.interruptCode !== undefined) process.exit(code);
+      this.interruptCode = code;
+      this.console.say("stopping after the step in hand; once more to leave at once");
+      this.#controller.abort();
+    };
+    process.on("SIGINT", stop(130)).on("SIGTERM", stop(143));
+  }
+
+  async loadManifest(path: string | undefined, sessionId?: string): Promise<Manifest> {
+    const manifest = await loadManifest(path, {
+      cwd: this.cwd,
+      env: this.env,
+      readStdin: () => text(process.stdin),
+      ...(sessionId === undefined ? {} : { sessionId }),
+    });
+    this.console.redactor.add(manifest.secrets);
+    if (this.console.isVerbose) this.console.say(`manifest ${manifest.file}`);
+    return manifest;
+  }
+
+  /** `--local m.yaml` means the manifest: an optional value must not swallow it. */
+  sortOut(
+    manifest: string | undefined,
+    options: CommonOptions,
+  ): { manifest: string | undefined; options: CommonOptions } {
+    const { local } = options;
+    const isManifest =
+      typeof local === "string" && manifest === undefined && /\.ya?ml$/.test(local) && this.#isFile(local);
+    return isManifest ? { manifest: local, options: { ...options, local: true } } : { manifest, options };
+  }
+
+  async connect(manifest: Manifest, options: CommonOptions, create: boolean): Promise<Session> {
+    if (options.local !== undefined && options.session !== undefined) {
+      throw new UsageError("--local and --session exclude one another", { hint: "leave one of them out" });
+    }
+    return await connect({
+      ...(options.local === undefined ? {} : { local: this.#localDirectory(options.local) }),
+      ...(options.session === undefined ? {} : { sessionId: options.session }),
+      ...(options.concurrency === undefined ? {} : { concurrency: positive("--concurrency", options.concurrency) }),
+      spec: manifest.session,
+      create,
+      env: this.env,
+      cwd: this.cwd,
+      signal: this.signal,
+    });
+  }
+
+  reconcileOptions(options: CommonOptions, onEvent: ProgressListener): ReconcileOptions {
+    return {
+      ...(options.strategy === undefined ? {} : { strategy: options.strategy }),
+      ...(options.onConflict === undefined ? {} : { onConflict: options.onConflict }),
+      ...(options.maxDelete === undefined ? {} : { maxDelete: options.maxDelete }),
+      ...(options.lockTimeout === undefined ? {} : { lockTimeoutMs: duration("--lock-timeout", options.lockTimeout) }),
+      detectMoves: options.detectMoves ?? true,
+      backup: options.backup ?? true,
+      checksum: options.checksum ?? false,
+      allowMassDelete: options.allowMassDelete ?? false,
+      onEvent,
+      signal: this.signal,
+    };
+  }
+
+  /** Where progress goes: JSON lines, one live line on a terminal, or nothing but verbose phases. */
+  progress(options: CommonOptions): { readonly onEvent: ProgressListener; readonly clear: () => void } {
+    if (options.json === true) {
+      return { onEvent: (event) => this.console.print(eventLine(event, new Date())), clear: () => undefined };
+    }
+    const bar = process.stderr.isTTY && !this.console.isQuiet ? new ProgressBar(process.stderr) : undefined;
+    return {
+      onEvent: (event) => {
+        bar?.onEvent(event);
+        if (event.type === "notice" || event.type === "output") bar?.clear();
+        if (event.type === "notice") this.console.say(event.message);
+        if (event.type === "output") this.console.say(`${event.command} | ${event.text}`);
+        if (event.type === "phase-end" && this.console.isVerbose) {
+          bar?.clear();
+          this.console.say(`${event.phase}: ${Math.round(event.durationMs)} ms, ${event.requests} requests`);
+        }
+      },
+      clear: () => bar?.clear(),
+    };
+  }
+
+  /** The default directory hides itself from git. */
+  #localDirectory(local: string | true): string {
+    if (local !== true) return resolve(this.cwd, local);
+    const own = join(this.cwd, ".agb-sync");
+    mkdirSync(own, { recursive: true });
+    if (!existsSync(join(own, ".gitignore"))) writeFileSync(join(own, ".gitignore"), "*\n");
+    return resolve(this.cwd, DEFAULT_LOCAL);
+  }
+
+  #isFile(path: string): boolean {
+    return statSync(resolve(this.cwd, path), { throwIfNoEntry: false })?.isFile() ?? false;
+  }
+}
+
+/** @throws {UsageError} for anything but a whole number from 1. */
+export function positive(name: string, value: string): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number) && number >= 1) return number;
+  throw new UsageError(`${name} ${JSON.stringify(value)} is not a whole number from 1`);
+}
+
+/** Milliseconds of an option such as `60s`. @throws {UsageError}. */
+export function duration(name: string, value: string): number {
+  const milliseconds = parseDuration(value);
+  if (milliseconds !== undefined) return milliseconds;
+  throw new UsageError(`${name} ${JSON.stringify(value)} is not a duration`, {
+    hint: "write for example 500ms, 30s or 5m",
+  });
+}

@@ -1,0 +1,47 @@
+import type { ErrorCode } from "../errors.ts";
+import { AgbSyncError } from "../errors.ts";
+
+/** The exit codes of agb-sync, in one place (product §5). */
+export const exitCodes = {
+  done: 0,
+  failed: 1,
+  changesPending: 2,
+  conflicts: 3,
+  stale: 4,
+  guard: 5,
+  usage: 64,
+  badManifest: 65,
+  unreachable: 69,
+  locked: 75,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+const byErrorCode: Partial<Record<ErrorCode, number>> = {
+  USAGE: exitCodes.usage,
+  MANIFEST_INVALID: exitCodes.badManifest,
+  MANIFEST_NOT_FOUND: exitCodes.badManifest,
+  MANIFEST_TOO_LARGE: exitCodes.badManifest,
+  NOT_SUPPORTED_YET: exitCodes.badManifest,
+  SOURCE_MISSING: exitCodes.badManifest,
+  SOURCE_ESCAPES: exitCodes.badManifest,
+  SOURCE_TOO_LARGE: exitCodes.badManifest,
+  NO_API_KEY: exitCodes.unreachable,
+  BAD_API_KEY: exitCodes.unreachable,
+  ACCESS_DENIED: exitCodes.unreachable,
+  UNREACHABLE: exitCodes.unreachable,
+  UNAVAILABLE: exitCodes.unreachable,
+  THROTTLED: exitCodes.unreachable,
+  TIMEOUT: exitCodes.unreachable,
+  SESSION_NOT_FOUND: exitCodes.unreachable,
+  SESSION_GONE: exitCodes.unreachable,
+  SESSION_FAILED: exitCodes.unreachable,
+  STALE_PLAN: exitCodes.stale,
+  GUARD: exitCodes.guard,
+  LOCKED: exitCodes.locked,
+};
+
+/** The exit code for anything that was thrown. */
+export function exitCodeOf(error: unknown): number {
+  return error instanceof AgbSyncError ? (byErrorCode[error.code] ?? exitCodes.failed) : exitCodes.failed;
+}

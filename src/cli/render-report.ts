@@ -1,0 +1,59 @@
+import type { ApplyReport } from "../report.ts";
+import { printable } from "../tree/printable.ts";
+import type { Painter } from "./render-plan.ts";
+import { countSteps, describeConflict, describeStep, formatBytes, formatDuration } from "./render-plan.ts";
+
+/** What an apply did, as people read it: what went wrong first, one summary line last. */
+export function renderReport(report: ApplyReport, paint: Painter): string {
+  const lines: string[] = [];
+  for (const { step, result } of report.outcomes) {
+    if (result.status === "failed") {
+      lines.push(paint("red", `  failed   ${describeStep(step)}`), `           ${printable(result.error.message)}`);
+    } else if (result.status === "skipped") {
+      lines.push(paint("yellow", `  skipped  ${describeStep(step)}`), `           ${printable(result.reason)}`);
+    }
+  }
+  for (const conflict of report.conflicts)
+    lines.push(paint("yellow", `  conflict ${describeConflict(conflict).slice(2)}`));
+  for (const { path, reason } of report.plan.unsupported)
+    lines.push(paint("yellow", `  not done ${printable(path)}: ${reason}`));
+  if (report.conflicts.length > 0) {
+    lines.push("  settle conflicts with --on-conflict overwrite (after a backup) or --on-conflict keep");
+  }
+  return [...lines, summaryOf(report, paint)].join("\n");
+}
+
+/** True when a step failed or was skipped, or the session could not hold something. */
+export function isIncomplete(report: ApplyReport): boolean {
+  const isUndone = report.outcomes.some(({ result }) => result.status === "failed" || result.status === "skipped");
+  return isUndone || report.plan.unsupported.length > 0;
+}
+
+function summaryOf(report: ApplyReport, paint: Painter): string {
+  const applied = report.outcomes.filter(({ result }) => result.status === "applied").map(({ step }) => step);
+  const time = formatDuration(report.durationMs);
+  const backup = report.backupPath === undefined ? "" : ` Replaced files are in ${report.backupPath}/.`;
+  if (isIncomplete(report))
+    return paint("red", `Not complete: ${applied.length} of ${report.outcomes.length} steps done in ${time}.${backup}`);
+  if (report.conflicts.length > 0) {
+    return paint(
+      "yellow",
+      `Done but for ${report.conflicts.length} conflicts: ${applied.length} steps in ${time}.${backup}`,
+    );
+  }
+  if (applied.length === 0) return paint("green", `Nothing to do: ${report.root} is as declared.`);
+  const counts = countSteps(applied);
+  const bytes = applied.reduce((sum, step) => sum + (step.op === "write" ? step.sizeBytes : 0), 0);
+  const parts = Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([what, count]) => `${count} ${pastTense[what] ?? what}`);
+  return paint("green", `Applied: ${parts.join(", ")} (${formatBytes(bytes)}) in ${time}, verified.${backup}`);
+}
+
+const pastTense: Readonly<Record<string, string>> = {
+  create: "created",
+  write: "written",
+  move: "moved",
+  mode: "modes changed",
+  delete: "deleted",
+};
