@@ -77,15 +77,22 @@ export class TransportError extends AgbSyncError {
   readonly retryable: boolean;
   /** What the server asked to wait before the next try (Retry-After), if it said so. */
   readonly retryAfterMs: number | undefined;
+  /** What the tool itself said, unshortened; for reading a command's status out of it, never for people. */
+  readonly toolText: string | undefined;
 
   constructor(
     code: ErrorCode,
     message: string,
-    details: ErrorDetails & { readonly retryable?: boolean; readonly retryAfterMs?: number } = {},
+    details: ErrorDetails & {
+      readonly retryable?: boolean;
+      readonly retryAfterMs?: number;
+      readonly toolText?: string;
+    } = {},
   ) {
     super(code, message, details);
     this.retryable = details.retryable ?? false;
     this.retryAfterMs = details.retryAfterMs;
+    this.toolText = details.toolText;
   }
 }
 

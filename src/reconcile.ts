@@ -42,6 +42,8 @@ export type ReconcileOptions = {
   readonly lockTimeoutMs?: number;
   /** Digests of local files known from before, for callers that plan again and again. */
   readonly sourceCache?: SourceCache;
+  /** The whole tree is wanted even when the session already is as declared. */
+  readonly fullScan?: boolean;
   readonly onEvent?: ProgressListener;
   readonly signal: AbortSignal;
 };
@@ -65,11 +67,19 @@ export type Planned = {
 };
 
 const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
+/** What the session is known to hold without asking it: the result of an earlier scan and the commits since. */
+export type Known = { readonly actual: Tree; readonly base: Base };
+
 /** How often an apply plans again when another one got in between. */
 const MAX_REPLANS = 5;
 
 /** Everything up to, and not including, the first write in the session (S16). */
-export async function makePlan(manifest: Manifest, session: Session, options: ReconcileOptions): Promise<Planned> {
+export async function makePlan(
+  manifest: Manifest,
+  session: Session,
+  options: ReconcileOptions,
+  known?: Known,
+): Promise<Planned> {
   const workspace = session.openWorkspace(manifest.root);
   const { transport } = workspace;
   const phase = phases(options, workspace);
@@ -85,12 +95,15 @@ export async function makePlan(manifest: Manifest, session: Session, options: Re
   const request: ScanRequest = {
     isIgnored,
     ignorePatterns: manifest.ignore,
-    expected: manifest.absent.length + manifest.moves.length > 0 || options.checksum ? undefined : desired.digest,
+    expected: needsWholeTree(manifest, options) ? undefined : desired.digest,
     wanted: wantedFiles(desired.tree),
     needsUnmanaged,
     checksum: options.checksum ?? false,
   };
-  const scanned = await phase("scan", () => scanWith(workspace, options.strategy ?? "auto", request, options.signal));
+  const scanned =
+    known === undefined
+      ? await phase("scan", () => scanWith(workspace, options.strategy ?? "auto", request, options.signal))
+      : fromMemory(workspace, options, known);
   const { scan, engine, reason } = scanned;
   if (scan.kind === "unchanged") return unchanged(workspace, desired, engine, reason);
 
@@ -253,6 +266,17 @@ async function commit(
       options.signal,
     ),
   );
+}
+
+/** A short answer ("as declared") says nothing about moves, absent paths, or what watch wants to remember. */
+function needsWholeTree(manifest: Manifest, options: ReconcileOptions): boolean {
+  return manifest.absent.length + manifest.moves.length > 0 || options.checksum === true || options.fullScan === true;
+}
+
+function fromMemory(workspace: Workspace, options: ReconcileOptions, known: Known): Scanned {
+  const engine = options.strategy === "steps" || workspace.batch === undefined ? workspace.steps : workspace.batch;
+  const { actual, base } = known;
+  return { scan: { kind: "tree", rootExists: true, actual, base, warnings: [] }, engine, reason: "known from the last scan" };
 }
 
 type Scanned = { readonly scan: ScanResult; readonly engine: Engine; readonly reason: string };

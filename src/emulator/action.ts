@@ -33,5 +33,5 @@ export type Action =
   | "lie"
   | "expire"
   | "disk-full"
-  | { readonly status: number; readonly after?: boolean; readonly retryAfterSeconds?: number }
+  | { readonly status: number; readonly after?: boolean }
   | { readonly delayMs: number };

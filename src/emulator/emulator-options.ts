@@ -40,6 +40,8 @@ export type EmulatorOptions = {
   /** Seconds of session time for each second of real time. Default 1. */
   readonly clockSpeed?: number;
   readonly faults?: Faults;
+  /** What `Retry-After` says with a 429, in whole seconds. Default 1. */
+  readonly retryAfterSeconds?: number;
   /** Makes random faults repeatable. Default 1. */
   readonly seed?: number;
   readonly verdicts?: Partial<Verdicts>;
@@ -114,6 +116,7 @@ export function settingsOf(options: EmulatorOptions): Settings {
     badKeyStatus: 400,
     latencyMs: 0,
     clockSpeed: 1,
+    retryAfterSeconds: 1,
     seed: 1,
     missingTools: [],
     link: false,

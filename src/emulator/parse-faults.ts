@@ -96,7 +96,7 @@ function actionOf(kind: FaultKind, random: () => number): Action {
     case "504":
       return { status: Number(kind), after: random() < 0.5 };
     case "429":
-      return { status: 429, retryAfterSeconds: 1 };
+      return { status: 429 };
     case "reset":
       return random() < 0.5 ? "drop-before" : "drop-after";
     case "timeout":

@@ -1,5 +1,6 @@
+import { createHash, type Hash } from "node:crypto";
 import { hasCode, TransportError } from "../errors.ts";
-import { DigestStream } from "../tree/digest.ts";
+import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { RetryBudget, type RetryOptions, retry, throwIfAborted, wasNotCarriedOut } from "./retry-policy.ts";
 import type { Transport } from "./transport.ts";
@@ -92,7 +93,7 @@ async function* resumedStream(
   signal: AbortSignal,
   settings: RetryOptions,
 ): AsyncGenerator<Uint8Array> {
-  const given = new DigestStream();
+  const given: Prefix = { sizeBytes: 0, hash: createHash("sha256") };
   let chunks = inner.readFile(path, signal)[Symbol.asyncIterator]();
   let broken = false;
   try {
@@ -112,7 +113,7 @@ async function* resumedStream(
         settings,
       );
       if (next.done === true) return;
-      given.update(next.value);
+      extend(given, next.value);
       throwIfAborted(signal);
       yield next.value;
     }
@@ -121,30 +122,37 @@ async function* resumedStream(
   }
 }
 
+type Prefix = { sizeBytes: number; readonly hash: Hash };
+
+function extend(prefix: Prefix, bytes: Uint8Array): void {
+  prefix.sizeBytes += bytes.byteLength;
+  prefix.hash.update(bytes);
+}
+
 async function* afterPrefix(
   source: AsyncIterable<Uint8Array>,
-  given: DigestStream,
+  given: Prefix,
   path: WorkspacePath,
 ): AsyncGenerator<Uint8Array> {
-  const prefixBytes = given.sizeBytes;
-  const expected = given.copy().digest();
-  const seen = new DigestStream();
+  const { sizeBytes } = given;
+  const expected = given.hash.copy().digest("hex");
+  const seen: Prefix = { sizeBytes: 0, hash: createHash("sha256") };
   for await (const chunk of source) {
-    const missing = prefixBytes - seen.sizeBytes;
-    if (missing <= 0) {
+    const missingBytes = sizeBytes - seen.sizeBytes;
+    if (missingBytes === 0) {
       yield chunk;
       continue;
     }
-    seen.update(chunk.subarray(0, missing));
-    if (seen.sizeBytes < prefixBytes) continue;
-    if (seen.copy().digest() !== expected) throw changedWhileRead(path);
-    if (chunk.byteLength > missing) yield chunk.subarray(missing);
+    extend(seen, chunk.subarray(0, missingBytes));
+    if (seen.sizeBytes < sizeBytes) continue;
+    if (seen.hash.copy().digest("hex") !== expected) throw changedWhileRead(path);
+    if (chunk.byteLength > missingBytes) yield chunk.subarray(missingBytes);
   }
-  if (seen.sizeBytes < prefixBytes) throw changedWhileRead(path);
+  if (seen.sizeBytes < sizeBytes) throw changedWhileRead(path);
 }
 
 function changedWhileRead(path: WorkspacePath): TransportError {
-  return new TransportError("UNAVAILABLE", `${JSON.stringify(path)} changed in the session while it was read`, {
+  return new TransportError("UNAVAILABLE", `${printable(path)} changed in the session while it was read`, {
     hint: "apply again once nothing writes to the file",
   });
 }

@@ -1,0 +1,164 @@
+import { closeSync, constants, createReadStream, createWriteStream, openSync } from "node:fs";
+import { posix } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { StoreContext } from "./contexts.ts";
+import type { Settings } from "./emulator-options.ts";
+import type { ObjectStore } from "./object-store.ts";
+import { placeInside } from "./place-inside.ts";
+import { errnoOf, SessionFilesError, strerror } from "./session-files-error.ts";
+import type { Session } from "./sessions.ts";
+import { makeDirectories, walk, within } from "./tools/file-tools.ts";
+
+export type TaskType = "upload" | "download";
+
+type Task = {
+  readonly contextId: string;
+  readonly path: string;
+  readonly taskType: TaskType;
+  readonly startTime: number;
+  status: "Running" | "Success" | "Failed";
+  finishTime: number | undefined;
+  errorMessage: string;
+  pollsLeft: number;
+};
+
+export type TaskFilter = {
+  readonly contextId: string | undefined;
+  readonly path: string | undefined;
+  readonly taskType: string | undefined;
+};
+
+/** Moves files between sessions and contexts and remembers how that went (protocol §8.4). */
+export type ContextSync = {
+  /** Starts a move; `settled` never rejects, failures are in the status. */
+  start(session: Session, context: StoreContext, path: string, type: TaskType): { readonly settled: Promise<void> };
+  /** The doubly encoded list of protocol §8.4. Asking counts as one poll of every task it names. */
+  status(session: Session, filter: TaskFilter): string;
+  /** Waits for what is under way. */
+  close(): Promise<void>;
+};
+
+const keptTasks = 100;
+
+export function makeContextSync(settings: Settings, store: ObjectStore): ContextSync {
+  const tasks = new WeakMap<Session, Task[]>();
+  const underWay = new Set<Promise<void>>();
+  const stop = new AbortController();
+
+  const carryOut = async (session: Session, context: StoreContext, task: Task): Promise<void> => {
+    try {
+      if (settings.transferLagMs > 0) await sleep(settings.transferLagMs, undefined, { signal: stop.signal });
+      if (task.taskType === "download") await bring(session, context, task.path, settings, store);
+      else await send(session, context, task.path, store);
+      task.status = "Success";
+    } catch (error) {
+      const errno = errnoOf(error);
+      task.status = "Failed";
+      task.errorMessage = errno === undefined ? "sync was interrupted" : strerror(errno);
+    }
+    task.finishTime = Math.floor(Date.now() / 1000);
+  };
+
+  return {
+    start: (session, context, path, taskType) => {
+      const task: Task = {
+        contextId: context.id,
+        path,
+        taskType,
+        startTime: Math.floor(Date.now() / 1000),
+        status: "Running",
+        finishTime: undefined,
+        errorMessage: "",
+        pollsLeft: settings.transferPolls,
+      };
+      tasks.set(session, [...(tasks.get(session) ?? []), task].slice(-keptTasks));
+      const settled = carryOut(session, context, task);
+      underWay.add(settled);
+      void settled.finally(() => underWay.delete(settled));
+      return { settled };
+    },
+    status: (session, filter) => {
+      const wanted = (tasks.get(session) ?? []).filter(
+        (task) =>
+          (filter.contextId === undefined || task.contextId === filter.contextId) &&
+          (filter.path === undefined || task.path === filter.path) &&
+          (filter.taskType === undefined || task.taskType === filter.taskType),
+      );
+      if (wanted.length === 0) return "";
+      const shown = wanted.map(report);
+      const isDone = ({ status }: { status: string }): number => (status === "Running" ? 1 : 0);
+      const ordered = settings.staleTransferStatus
+        ? shown.toSorted((one, other) => isDone(one) - isDone(other))
+        : shown.toReversed();
+      return JSON.stringify([{ type: "data", data: JSON.stringify(ordered) }]);
+    },
+    close: async () => {
+      stop.abort();
+      await Promise.all(underWay);
+    },
+  };
+}
+
+function report(task: Task): { status: string } {
+  const isShown = task.status !== "Running" && task.pollsLeft <= 0;
+  task.pollsLeft -= 1;
+  return {
+    ...{ contextId: task.contextId, path: task.path, taskType: task.taskType, startTime: task.startTime },
+    status: isShown ? task.status : "Running",
+    finishTime: isShown ? task.finishTime : 0,
+    errorMessage: isShown ? task.errorMessage : "",
+  };
+}
+
+/** Store → session: every object at or below `path`. Written in place, as a file that is seen to grow. */
+async function bring(
+  session: Session,
+  context: StoreContext,
+  path: string,
+  settings: Settings,
+  store: ObjectStore,
+): Promise<void> {
+  const directory = path.replace(/\/+$/, "");
+  for (const stored of [...context.objects.values()]) {
+    const name = posix.normalize(stored.path);
+    if (name !== directory && !name.startsWith(`${directory}/`)) continue;
+    makeDirectories({ session, settings }, posix.dirname(name));
+    if (session.isDiskFull && stored.sizeBytes > 0) throw new SessionFilesError("ENOSPC");
+    const place = placeInside(session.tree, name, true);
+    try {
+      const how = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
+      const file = openSync(place.path, how | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o644);
+      await pipeline(store.open(stored), createWriteStream("", { fd: file }));
+    } finally {
+      place.close();
+    }
+  }
+}
+
+/** Session → store: every regular file at or below `path`. */
+async function send(session: Session, context: StoreContext, path: string, store: ObjectStore): Promise<void> {
+  const files: string[] = [];
+  const directory = path.replace(/\/+$/, "");
+  const isFile = within(session, directory === "" ? "/" : directory, true, ({ stats }) => {
+    if (stats === undefined) throw new SessionFilesError("ENOENT");
+    return stats.isFile();
+  });
+  if (isFile) files.push(directory);
+  else {
+    walk(session, directory, (itemPath, _name, stats) => {
+      if (stats.isFile()) files.push(itemPath);
+      return true;
+    });
+  }
+  for (const file of files) {
+    const descriptor = within(session, file, true, (place) =>
+      openSync(place.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
+    );
+    try {
+      await store.keep(context, file, createReadStream("", { fd: descriptor, autoClose: false, start: 0 }));
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+}

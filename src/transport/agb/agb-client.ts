@@ -1,0 +1,77 @@
+import { hasCode } from "../../errors.ts";
+import type { RetryOptions } from "../retry-policy.ts";
+import { retry } from "../retry-policy.ts";
+import type { AgbConfig } from "./agb-config.ts";
+import type { HttpPool } from "./http-pool.ts";
+import type { Envelope } from "./parse-envelope.ts";
+import { errorOf, parseEnvelope } from "./parse-envelope.ts";
+
+export type CallOptions = {
+  readonly method?: "GET" | "POST";
+  /** Undefined values are left out. */
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  readonly body?: Readonly<Record<string, unknown>>;
+  /** What is being done, for messages: `create the session`. */
+  readonly what: string;
+  /** True: the caller judges success itself. */
+  readonly acceptsFailure?: boolean;
+  readonly timeoutMs?: number;
+};
+
+/** One account at one endpoint: sends calls with their key and reads their envelopes (protocol §2, §3). */
+export class AgbClient {
+  readonly pool: HttpPool;
+  readonly #config: AgbConfig;
+  readonly #retry: RetryOptions;
+
+  constructor(config: AgbConfig, pool: HttpPool, retryOptions: RetryOptions = {}) {
+    this.pool = pool;
+    this.#config = config;
+    this.#retry = {
+      ...retryOptions,
+      onRetry: (error, delayMs) => {
+        pool.counters.retries += 1;
+        retryOptions.onRetry?.(error, delayMs);
+      },
+    };
+  }
+
+  get timeoutMs(): number {
+    return this.#config.timeoutMs;
+  }
+
+  /** One call. @throws {TransportError} as `errorOf` and the pool say. */
+  async call(path: string, options: CallOptions, signal: AbortSignal): Promise<Envelope> {
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(options.query ?? {})) if (value !== undefined) query.set(name, value);
+    const method = options.method ?? "POST";
+    const answer = await this.pool.send(
+      `${this.#config.endpoint}${path}${query.size > 0 ? `?${query.toString()}` : ""}`,
+      {
+        method,
+        headers: {
+          authorization: `Bearer ${this.#config.apiKey}`,
+          accept: "application/json",
+          ...(method === "POST" ? { "content-type": "application/json" } : {}),
+        },
+        ...(method === "POST" ? { body: JSON.stringify(options.body ?? {}) } : {}),
+        timeoutMs: options.timeoutMs ?? this.#config.timeoutMs,
+      },
+      signal,
+    );
+    const envelope = parseEnvelope(answer.status, answer.body.toString("utf8"));
+    const isFatal = answer.status >= 500 || answer.status === 429;
+    if (envelope.isSuccess || (options.acceptsFailure === true && !isFatal)) return envelope;
+    throw errorOf(envelope, `could not ${options.what}`, answer.retryAfterMs);
+  }
+
+  /** A call that may be repeated without harm, repeated as the policy allows. */
+  async repeat(path: string, options: CallOptions, signal: AbortSignal): Promise<Envelope> {
+    return await retry(() => this.call(path, options, signal), signal, this.#retry);
+  }
+}
+
+/** True for the answers that mean that a session does not exist (any more). */
+export function isGone(error: unknown): boolean {
+  return hasCode(error, "SESSION_GONE", "SESSION_NOT_FOUND");
+}

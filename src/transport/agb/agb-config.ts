@@ -1,0 +1,48 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parseEnv } from "node:util";
+import { TransportError, UsageError } from "../../errors.ts";
+
+/** How the service is reached. */
+export type AgbConfig = { readonly apiKey: string; readonly endpoint: string; readonly timeoutMs: number };
+
+const DEFAULT_ENDPOINT = "sdk-api.agb.cloud";
+const DEFAULT_TIMEOUT_MS = 60_000;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Key, endpoint and timeout from the environment, then from the nearest `.env` (protocol §1).
+ * @throws {TransportError} `NO_API_KEY`. @throws {UsageError} for a timeout that is no number.
+ */
+export function configFromEnvironment(env: Environment, cwd: string): AgbConfig {
+  const file = env["AGB_API_KEY"] && env["AGB_ENDPOINT"] && env["AGB_TIMEOUT_MS"] ? {} : nearestDotEnv(cwd);
+  const value = (name: string) => env[name] || file[name];
+  const apiKey = value("AGB_API_KEY");
+  if (apiKey === undefined || apiKey === "") {
+    throw new TransportError("NO_API_KEY", "there is no API key: AGB_API_KEY is not set", {
+      hint: "set AGB_API_KEY in the environment or in .env, or work without a key: --local",
+    });
+  }
+  const timeout = value("AGB_TIMEOUT_MS");
+  const timeoutMs = timeout === undefined ? DEFAULT_TIMEOUT_MS : Number(timeout);
+  if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1) {
+    throw new UsageError(`AGB_TIMEOUT_MS=${timeout} is not a number of milliseconds`, { hint: "write for example AGB_TIMEOUT_MS=60000" });
+  }
+  return { apiKey, endpoint: endpointUrl(value("AGB_ENDPOINT") ?? DEFAULT_ENDPOINT), timeoutMs };
+}
+
+/** An endpoint without a scheme means https; a trailing slash means nothing. */
+export function endpointUrl(endpoint: string): string {
+  const url = /^https?:\/\//.test(endpoint) ? endpoint : `https://${endpoint}`;
+  if (!URL.canParse(url)) throw new UsageError(`AGB_ENDPOINT=${endpoint} is not an address`);
+  return url.replace(/\/+$/, "");
+}
+
+function nearestDotEnv(cwd: string): Environment {
+  for (let directory = cwd; ; directory = dirname(directory)) {
+    const file = join(directory, ".env");
+    if (existsSync(file)) return parseEnv(readFileSync(file, "utf8"));
+    if (dirname(directory) === directory) return {};
+  }
+}

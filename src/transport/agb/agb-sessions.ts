@@ -1,0 +1,178 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
+import { hasCode, TransportError } from "../../errors.ts";
+import type { SessionSpec } from "../../manifest/manifest.ts";
+import type { AgbClient } from "./agb-client.ts";
+import { isGone } from "./agb-client.ts";
+import { decoded, errorOf, fieldOf, recordOf, shorten, textOf } from "./parse-envelope.ts";
+
+/** What is needed to talk to one session. `link` is there when the session offers the direct route. */
+export type SessionDetails = {
+  readonly sessionId: string;
+  readonly link?: { readonly url: string; readonly token: string };
+  /** Server name by tool, as the session itself lists them; empty when it does not. */
+  readonly servers: ReadonlyMap<string, string>;
+};
+
+export type ListedSession = { readonly sessionId: string; readonly status: string };
+
+/** The label by which a session of a name is found again. */
+const NAME_LABEL = "agb-sync/name";
+/** The label by which a creation whose answer was lost is found again. */
+const CREATE_LABEL = "agb-sync/create";
+
+/** Labels may take seconds to be searchable (protocol §4.2). */
+const LABEL_LOOKS = 6;
+const LABEL_PAUSE_MS = 1500;
+const PAGE_SIZE = "50";
+/** Creations close together can fail for a moment (protocol §4.1). */
+const CREATE_ATTEMPTS = 3;
+
+/** The life cycle of sessions (protocol §4). */
+export class AgbSessions {
+  readonly #client: AgbClient;
+  readonly #labelPauseMs: number;
+
+  constructor(client: AgbClient, options: { readonly labelPauseMs?: number } = {}) {
+    this.#client = client;
+    this.#labelPauseMs = options.labelPauseMs ?? LABEL_PAUSE_MS;
+  }
+
+  /**
+   * Creates a session. When the answer is lost, the session is looked for by a label that only this creation carries,
+   * so that none is leaked.
+   * @throws {TransportError} `SESSION_FAILED` with the service's reason.
+   */
+  async create(spec: SessionSpec, signal: AbortSignal): Promise<SessionDetails> {
+    const token = randomUUID();
+    const named = spec.name === undefined ? {} : { [NAME_LABEL]: spec.name };
+    const labels = { ...spec.labels, ...named, [CREATE_LABEL]: token };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#createOnce(spec, labels, signal);
+      } catch (error) {
+        const isLost = error instanceof TransportError && error.retryable;
+        if (!isLost || attempt === CREATE_ATTEMPTS) throw error;
+        const found = hasCode(error, "THROTTLED") ? undefined : await this.#findLate({ [CREATE_LABEL]: token }, signal);
+        if (found !== undefined) return await this.attach(found.sessionId, signal);
+        this.#client.pool.counters.retries += 1;
+        await wait(error.retryAfterMs ?? 250 * 2 ** attempt * Math.random(), undefined, { signal });
+      }
+    }
+  }
+
+  /** Details of a live session. @throws {TransportError} `SESSION_NOT_FOUND`. */
+  async attach(sessionId: string, signal: AbortSignal): Promise<SessionDetails> {
+    try {
+      // `data.success` may be false for a healthy session here (protocol §4.2).
+      const { data } = await this.#client.repeat("/mcp/getSession", { body: { sessionId }, what: `find session ${sessionId}` }, signal);
+      return detailsOf(data, sessionId);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      throw new TransportError("SESSION_NOT_FOUND", `there is no live session ${shorten(sessionId)}`, {
+        hint: "list the live ones with: agb-sync session list",
+        cause: error,
+      });
+    }
+  }
+
+  /** A live session of this name, or undefined. */
+  async findByName(name: string, signal: AbortSignal): Promise<SessionDetails | undefined> {
+    for (const { sessionId } of await this.list({ [NAME_LABEL]: name }, signal)) {
+      try {
+        const status = await this.status(sessionId, signal);
+        if (status === "running" || status === "") return await this.attach(sessionId, signal);
+      } catch (error) {
+        if (!isGone(error)) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  /** All live sessions with these labels, over all pages. */
+  async list(labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<readonly ListedSession[]> {
+    const found: ListedSession[] = [];
+    const seen = new Set<string>();
+    for (let nextToken: string | undefined; ; ) {
+      const envelope = await this.#client.repeat(
+        "/sdk/ListSession",
+        { method: "GET", query: { maxResults: PAGE_SIZE, nextToken, labels: JSON.stringify(labels) }, what: "list the sessions" },
+        signal,
+      );
+      for (const item of Array.isArray(envelope.data) ? envelope.data : []) {
+        const sessionId = textOf(fieldOf(item, "sessionId"));
+        if (sessionId !== "") found.push({ sessionId, status: textOf(fieldOf(item, "sessionStatus")) });
+      }
+      nextToken = textOf(envelope.fields["nextToken"]);
+      if (nextToken === "" || seen.has(nextToken)) return found;
+      seen.add(nextToken);
+    }
+  }
+
+  /** The status in lower case, such as `running`; empty when the service does not say. */
+  async status(sessionId: string, signal: AbortSignal): Promise<string> {
+    const { data } = await this.#client.repeat("/mcp/getSessionInfo", { body: { sessionId }, what: `look at session ${sessionId}` }, signal);
+    return textOf(fieldOf(data, "status")).toLowerCase();
+  }
+
+  /** Starts the release of a session; one that is gone already counts as released. */
+  async release(sessionId: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#client.repeat("/mcp/releaseSessionAsync", { body: { sessionId }, what: `delete session ${sessionId}` }, signal);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  }
+
+  /** Pushes the idle release away. */
+  async keepAlive(sessionId: string, signal: AbortSignal): Promise<void> {
+    await this.#client.repeat(
+      "/mcp/refreshSessionIdleTime",
+      { query: { sessionId }, body: {}, what: `keep session ${sessionId} alive` },
+      signal,
+    );
+  }
+
+  async #createOnce(spec: SessionSpec, labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<SessionDetails> {
+    const timeout = spec.idleTimeoutMs === undefined ? {} : { timeout: Math.ceil(spec.idleTimeoutMs / 1000) };
+    const envelope = await this.#client.call(
+      "/mcp/createSession",
+      { query: { imageId: spec.image }, body: { labels: JSON.stringify(labels), ...timeout }, what: "create a session", acceptsFailure: true },
+      signal,
+    );
+    const sessionId = textOf(fieldOf(envelope.data, "sessionId"));
+    if (sessionId !== "" && fieldOf(envelope.data, "success") !== false) return detailsOf(envelope.data, sessionId);
+    const error = errorOf(envelope, "could not create a session");
+    if (error.code !== "BAD_ANSWER") throw error;
+    throw new TransportError("SESSION_FAILED", error.message, { hint: `check the image (${spec.image}) and the quota of the account` });
+  }
+
+  async #findLate(labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ListedSession | undefined> {
+    for (let look = 0; look < LABEL_LOOKS; look += 1) {
+      const [found] = await this.list(labels, signal);
+      if (found !== undefined) return found;
+      await wait(this.#labelPauseMs, undefined, { signal });
+    }
+    return undefined;
+  }
+}
+
+function detailsOf(data: unknown, sessionId: string): SessionDetails {
+  const url = textOf(fieldOf(data, "linkUrl"));
+  const token = textOf(fieldOf(data, "token"));
+  return {
+    sessionId,
+    ...(url !== "" && token !== "" ? { link: { url: url.replace(/\/+$/, ""), token } } : {}),
+    servers: serversOf(decoded(fieldOf(data, "toolList"))),
+  };
+}
+
+function serversOf(tools: unknown): ReadonlyMap<string, string> {
+  const servers = new Map<string, string>();
+  for (const tool of Array.isArray(tools) ? tools : []) {
+    if (recordOf(tool) === undefined) continue;
+    const name = textOf(fieldOf(tool, "name"));
+    if (name !== "") servers.set(name, textOf(fieldOf(tool, "server")) || textOf(fieldOf(tool, "serverName")));
+  }
+  return servers;
+}
