@@ -100,7 +100,7 @@ export function makeContextSync(settings: Settings, store: ObjectStore): Context
   };
 }
 
-function report(task: Task): { status: string } {
+function report(task: Task): { readonly status: string; readonly [key: string]: unknown } {
   const isShown = task.status !== "Running" && task.pollsLeft <= 0;
   task.pollsLeft -= 1;
   return {

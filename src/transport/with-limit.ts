@@ -1,7 +1,7 @@
 import pLimit from "p-limit";
 import { hasCode } from "../errors.ts";
 import { throwIfAborted } from "./retry-policy.ts";
-import type { Transport } from "./transport.ts";
+import type { ShellRequest, Transport, UploadSource } from "./transport.ts";
 
 /**
  * Bounds how many calls are under way at once. A throttled call halves the bound, a full round of successes widens it
@@ -75,11 +75,11 @@ export function withLimit(inner: Transport, limit: AdaptiveLimit): Transport {
     createLink: (path, target, signal) => limit.run(() => inner.createLink(path, target, signal), signal),
     get shell() {
       const { shell } = inner;
-      return shell && ((request, signal) => limit.run(() => shell(request, signal), signal));
+      return shell && ((request: ShellRequest, signal: AbortSignal) => limit.run(() => shell(request, signal), signal));
     },
     get upload() {
       const { upload } = inner;
-      return upload && ((source, signal) => limit.run(() => upload(source, signal), signal));
+      return upload && ((source: UploadSource, signal: AbortSignal) => limit.run(() => upload(source, signal), signal));
     },
     close: () => inner.close(),
   };

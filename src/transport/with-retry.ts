@@ -3,7 +3,7 @@ import { hasCode, TransportError } from "../errors.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { RetryBudget, type RetryOptions, retry, throwIfAborted, wasNotCarriedOut } from "./retry-policy.ts";
-import type { Transport } from "./transport.ts";
+import type { ShellRequest, Transport, UploadSource } from "./transport.ts";
 
 /**
  * The same session, with calls repeated where the interface allows it. A move whose answer was lost is repeated only
@@ -64,14 +64,14 @@ export function withRetry(inner: Transport, options: RetryOptions = {}): Transpo
     get shell() {
       const { shell } = inner;
       if (shell === undefined) return undefined;
-      return (request, signal) =>
+      return (request: ShellRequest, signal: AbortSignal) =>
         request.repeatable === true
           ? again(() => shell(request, signal), signal)
           : onlyIfNotRun(() => shell(request, signal), signal);
     },
     get upload() {
       const { upload } = inner;
-      return upload && ((source, signal) => again(() => upload(source, signal), signal));
+      return upload && ((source: UploadSource, signal: AbortSignal) => again(() => upload(source, signal), signal));
     },
     close: () => inner.close(),
   };

@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { Agent, EnvHttpProxyAgent, request } from "undici";
 import type { Dispatcher } from "undici";
 import type { ErrorCode } from "../../errors.ts";
@@ -42,7 +43,7 @@ export class HttpPool {
         dispatcher: this.#dispatcher,
         method,
         headers: { ...headers },
-        body: typeof body === "string" || body === undefined ? (body ?? null) : counted(body, this.counters),
+        body: typeof body === "string" || body === undefined ? (body ?? null) : Readable.from(counted(body, this.counters), { objectMode: false }),
         headersTimeout: timeoutMs,
         bodyTimeout: timeoutMs,
         signal,
