@@ -1,0 +1,292 @@
+import { hasCode, TransportError } from "../../errors.ts";
+import type { Content } from "../../tree/content.ts";
+import type { Digest } from "../../tree/digest.ts";
+import { DigestStream } from "../../tree/digest.ts";
+import type { Entry, Mode } from "../../tree/entry.ts";
+import type { WorkspacePath } from "../../tree/workspace-path.ts";
+import { baseName, childPath, parentPath } from "../../tree/workspace-path.ts";
+import type {
+  Child,
+  Counters,
+  Features,
+  SessionProbe,
+  ShellRequest,
+  ShellResult,
+  Transport,
+  UploadedFile,
+  UploadSource,
+} from "../transport.ts";
+import type { FileTransfer } from "./file-transfer.ts";
+import { handlesFiles, probeShell } from "./probe.ts";
+import { ShellFiles } from "./shell-files.ts";
+import { runShell } from "./shell-tool.ts";
+import type { ToolCaller } from "./tool-caller.ts";
+import { ToolFiles } from "./tool-files.ts";
+
+/** Larger binary files go by file transfer where there is one: a command holds some 36 kB of them. */
+const UPLOAD_FROM_BYTES = 400_000;
+/** Text up to this size is one or a few calls of write_file. */
+const TEXT_UP_TO_BYTES = 400_000;
+
+/** What all workspaces of one session share. */
+export type AgbConnection = {
+  readonly sessionId: string;
+  readonly caller: ToolCaller;
+  readonly transfer: FileTransfer | undefined;
+  readonly counters: Counters;
+  readonly timeoutMs: number;
+  /** The session's own list of tools says that there is no shell. */
+  readonly lacksShell: boolean;
+  readonly close: () => Promise<void>;
+};
+
+/**
+ * The probe of a session, asked once however many workspaces it has. A failed question is asked again next time.
+ */
+export class SharedProbe {
+  readonly #connection: AgbConnection;
+  #probe: Promise<SessionProbe> | undefined;
+
+  constructor(connection: AgbConnection) {
+    this.#connection = connection;
+  }
+
+  async get(signal: AbortSignal): Promise<SessionProbe> {
+    this.#probe ??= this.#ask(signal);
+    try {
+      return await this.#probe;
+    } catch (error) {
+      this.#probe = undefined;
+      throw error;
+    }
+  }
+
+  async #ask(signal: AbortSignal): Promise<SessionProbe> {
+    const { lacksShell, caller, transfer } = this.#connection;
+    const none: SessionProbe = { shell: false, commands: new Set(), gnuFind: false, transfer: false };
+    const probe = lacksShell
+      ? none
+      : await probeShell((request, inner) => runShell(caller, request, inner), signal);
+    if (probe.shell || transfer === undefined) return { ...probe, transfer: transfer !== undefined };
+    return { ...probe, transfer: await transfer.isAvailable(signal) };
+  }
+}
+
+/** The files of an AGB session: by commands where it has a shell with the usual programs, else by the file tools. */
+export class AgbTransport implements Transport {
+  readonly kind = "agb";
+  readonly root: string;
+  readonly #connection: AgbConnection;
+  readonly #probe: SharedProbe;
+  readonly #tools: ToolFiles;
+
+  constructor(connection: AgbConnection, probe: SharedProbe, root: string) {
+    this.#connection = connection;
+    this.#probe = probe;
+    this.root = root.length > 1 ? root.replace(/\/+$/, "") : root;
+    this.#tools = new ToolFiles(connection.caller, connection.timeoutMs);
+  }
+
+  get sessionId(): string {
+    return this.#connection.sessionId;
+  }
+
+  get counters(): Counters {
+    return this.#connection.counters;
+  }
+
+  async features(signal: AbortSignal): Promise<Features> {
+    const probe = await this.#probe.get(signal);
+    const byShell = handlesFiles(probe);
+    return {
+      modes: byShell,
+      links: byShell,
+      binary: byShell || probe.transfer,
+      removeDirectory: byShell,
+      probe,
+    };
+  }
+
+  async listDirectory(path: WorkspacePath, signal: AbortSignal): Promise<readonly Child[]> {
+    const files = await this.#byShell(signal);
+    return files === undefined ? await this.#tools.list(this.#absolute(path), signal) : await files.list(path, signal);
+  }
+
+  async stat(path: WorkspacePath, signal: AbortSignal): Promise<Entry | undefined> {
+    const files = await this.#byShell(signal);
+    return files === undefined ? await this.#tools.stat(this.#absolute(path), signal) : await files.stat(path, signal);
+  }
+
+  readFile(path: WorkspacePath, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return this.#tools.read(this.#absolute(path), signal);
+  }
+
+  async digestFiles(
+    paths: readonly WorkspacePath[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<WorkspacePath, Digest>> {
+    if (paths.length === 0) return new Map();
+    const files = await this.#byShell(signal);
+    if (files !== undefined) return await files.digests(paths, signal);
+    const found = new Map<WorkspacePath, Digest>();
+    const queue = paths.values();
+    const worker = async () => {
+      for (const path of queue) {
+        const digest = await this.#digestByReading(path, signal);
+        if (digest !== undefined) found.set(path, digest);
+      }
+    };
+    await Promise.all(Array.from({ length: READING }, worker));
+    return found;
+  }
+
+  async writeFile(path: WorkspacePath, content: Content, mode: Mode, signal: AbortSignal): Promise<void> {
+    const files = await this.#byShell(signal);
+    const text = content.sizeBytes <= TEXT_UP_TO_BYTES || files === undefined ? await textOf(content) : undefined;
+    const isPlain = text !== undefined && (files === undefined || !/[\r\u0000\ufeff]/.test(text));
+    if (isPlain) {
+      await this.#tools.writeText(this.#absolute(path), text, signal);
+      await files?.setMode(path, mode, signal);
+      return;
+    }
+    const { transfer } = this.#connection;
+    const goesByTransfer = files === undefined || content.sizeBytes > UPLOAD_FROM_BYTES;
+    if (goesByTransfer && transfer !== undefined && (await transfer.isAvailable(signal))) {
+      await this.#writeByTransfer(transfer, files, path, content, mode, signal);
+    } else if (files === undefined) {
+      throw new TransportError("NOT_POSSIBLE_HERE", "this session takes text only: it has no shell and no file transfer");
+    } else if (content.sensitive) {
+      await this.#writeEncoded(files, path, content, mode, signal);
+    } else {
+      await files.writeBytes(path, content.open(), mode, signal);
+    }
+  }
+
+  async createDirectory(path: WorkspacePath, mode: Mode | undefined, signal: AbortSignal): Promise<void> {
+    const files = await this.#byShell(signal);
+    if (files !== undefined) await files.createDirectory(path, mode, signal);
+    else await this.#tools.createDirectory(this.#absolute(path), signal);
+  }
+
+  async move(
+    from: WorkspacePath,
+    to: WorkspacePath,
+    { replace }: { readonly replace: boolean },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const files = await this.#byShell(signal);
+    if (files !== undefined) await files.move(from, to, replace, signal);
+    else await this.#tools.move(this.#absolute(from), this.#absolute(to), replace, signal);
+  }
+
+  async deleteFile(path: WorkspacePath, signal: AbortSignal): Promise<void> {
+    const files = await this.#byShell(signal);
+    if (files !== undefined) await files.deleteFile(path, signal);
+    else await this.#tools.deleteFile(this.#absolute(path), signal);
+  }
+
+  async removeDirectory(path: WorkspacePath, signal: AbortSignal): Promise<void> {
+    const files = await this.#mustHaveShell("removed directories", signal);
+    await files.removeDirectory(path, signal);
+  }
+
+  async setMode(path: WorkspacePath, mode: Mode, signal: AbortSignal): Promise<void> {
+    const files = await this.#mustHaveShell("modes", signal);
+    await files.setMode(path, mode, signal);
+  }
+
+  async createLink(path: WorkspacePath, target: string, signal: AbortSignal): Promise<void> {
+    const files = await this.#mustHaveShell("links", signal);
+    await files.createLink(path, target, signal);
+  }
+
+  readonly shell = async (request: ShellRequest, signal: AbortSignal): Promise<ShellResult> =>
+    await runShell(this.#connection.caller, request, signal);
+
+  get upload(): ((source: UploadSource, signal: AbortSignal) => Promise<UploadedFile>) | undefined {
+    const { transfer } = this.#connection;
+    return transfer && ((source: UploadSource, signal: AbortSignal) => transfer.upload(source, signal));
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  async #byShell(signal: AbortSignal): Promise<ShellFiles | undefined> {
+    const probe = await this.#probe.get(signal);
+    return handlesFiles(probe) ? new ShellFiles(this.shell, this.root, probe) : undefined;
+  }
+
+  async #mustHaveShell(what: string, signal: AbortSignal): Promise<ShellFiles> {
+    const files = await this.#byShell(signal);
+    if (files !== undefined) return files;
+    throw new TransportError("NOT_POSSIBLE_HERE", `${what} need the shell tool, which this session does not have`);
+  }
+
+  async #digestByReading(path: WorkspacePath, signal: AbortSignal): Promise<Digest | undefined> {
+    const stream = new DigestStream();
+    try {
+      for await (const chunk of this.readFile(path, signal)) stream.update(chunk);
+    } catch (error) {
+      if (hasCode(error, "NOT_FOUND", "IS_A_DIRECTORY", "NOT_A_DIRECTORY", "PERMISSION_DENIED")) return undefined;
+      throw error;
+    }
+    return stream.digest();
+  }
+
+  /** Sensitive bytes as text through write_file, so that they are never part of a command (S29). */
+  async #writeEncoded(files: ShellFiles, path: WorkspacePath, content: Content, mode: Mode, signal: AbortSignal) {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of content.open()) chunks.push(chunk);
+    const beside = childPath(parentPath(path), `${baseName(path)}.b64`);
+    await this.#tools.writeText(this.#absolute(beside), Buffer.concat(chunks).toString("base64"), signal);
+    await files.decode(beside, path, mode, signal);
+  }
+
+  async #writeByTransfer(
+    transfer: FileTransfer,
+    files: ShellFiles | undefined,
+    path: WorkspacePath,
+    content: Content,
+    mode: Mode,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const source = { name: "content", sizeBytes: content.sizeBytes, open: () => content.open() };
+    const uploaded = await transfer.upload(source, signal);
+    try {
+      if (files === undefined) {
+        await uploaded.settled;
+        await this.#tools.move(uploaded.absolutePath, this.#absolute(path), true, signal);
+      } else {
+        const arrived = files.fetch(uploaded.absolutePath, content.sizeBytes, path, mode, signal);
+        await Promise.race([arrived, uploaded.settled.then(() => arrived)]);
+      }
+    } finally {
+      await uploaded.discard();
+    }
+  }
+
+  #absolute(path: WorkspacePath): string {
+    if (path === "") return this.root;
+    return this.root === "/" ? `/${path}` : `${this.root}/${path}`;
+  }
+}
+
+/** Files read side by side where nothing in the session can hash. */
+const READING = 8;
+
+/** The content as text, or undefined when it is none. */
+async function textOf(content: Content): Promise<string | undefined> {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  let text = "";
+  try {
+    for await (const chunk of content.open()) {
+      if (chunk.includes(0)) return undefined;
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return text + decoder.decode();
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}

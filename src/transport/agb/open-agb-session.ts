@@ -1,0 +1,93 @@
+import { StepsEngine } from "../../apply/steps-engine.ts";
+import { TransportError, UsageError } from "../../errors.ts";
+import type { ConnectOptions, Session } from "../../session.ts";
+import { AdaptiveLimit, withLimit } from "../with-limit.ts";
+import { withRetry } from "../with-retry.ts";
+import { RetryBudget } from "../retry-policy.ts";
+import type { Transport } from "../transport.ts";
+import { AgbClient } from "./agb-client.ts";
+import { configFromEnvironment } from "./agb-config.ts";
+import type { SessionDetails } from "./agb-sessions.ts";
+import { AgbSessions } from "./agb-sessions.ts";
+import type { AgbConnection } from "./agb-transport.ts";
+import { AgbTransport, SharedProbe } from "./agb-transport.ts";
+import { FileTransfer } from "./file-transfer.ts";
+import { HttpPool } from "./http-pool.ts";
+import { ApiRoute, LinkRoute } from "./tool-caller.ts";
+
+/** The account behind the environment's key, for what concerns no single session. `close` frees its sockets. */
+export function openAccount(
+  env: Readonly<Record<string, string | undefined>>,
+  cwd: string,
+): { readonly sessions: AgbSessions; readonly client: AgbClient; close(): Promise<void> } {
+  const config = configFromEnvironment(env, cwd);
+  const pool = new HttpPool({ requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 }, env);
+  const client = new AgbClient(config, pool, { budget: new RetryBudget() });
+  return { sessions: new AgbSessions(client), client, close: async () => await pool.close() };
+}
+
+/**
+ * Attaches to a session by id, finds a live one by name, or creates one.
+ * @throws {TransportError} `NO_API_KEY`, `BAD_API_KEY`, `UNREACHABLE`, `SESSION_NOT_FOUND`, `SESSION_FAILED`.
+ */
+export async function openAgbSession(options: ConnectOptions, concurrency: number): Promise<Session> {
+  const account = openAccount(options.env, options.cwd);
+  try {
+    const { details, origin } = await reach(account.sessions, options);
+    const { client, sessions } = account;
+    const connection: AgbConnection = {
+      sessionId: details.sessionId,
+      caller: details.link === undefined ? new ApiRoute(client, details.sessionId) : new LinkRoute(client, details),
+      transfer: new FileTransfer(client, details.sessionId),
+      counters: client.pool.counters,
+      timeoutMs: client.timeoutMs,
+      lacksShell: details.servers.size > 0 && !details.servers.has("shell"),
+      close: account.close,
+    };
+    return sessionOver(connection, origin, concurrency, (signal) => sessions.keepAlive(details.sessionId, signal));
+  } catch (error) {
+    await account.close();
+    throw error;
+  }
+}
+
+/** A session over one connection: every workspace shares its probe, its limit and its retry budget. */
+export function sessionOver(
+  connection: AgbConnection,
+  origin: Session["origin"],
+  concurrency: number,
+  keepAlive: (signal: AbortSignal) => Promise<void>,
+): Session {
+  const probe = new SharedProbe(connection);
+  const limit = new AdaptiveLimit(concurrency);
+  const budget = new RetryBudget();
+  return {
+    id: connection.sessionId,
+    kind: "agb",
+    origin,
+    openWorkspace: (root) => {
+      const transport: Transport = withRetry(withLimit(new AgbTransport(connection, probe, root), limit), { budget });
+      return { transport, steps: new StepsEngine(transport, concurrency), batch: undefined };
+    },
+    keepAlive,
+    close: connection.close,
+  };
+}
+
+type Reached = { readonly details: SessionDetails; readonly origin: Session["origin"] };
+
+async function reach(sessions: AgbSessions, options: ConnectOptions): Promise<Reached> {
+  const { sessionId, spec, signal } = options;
+  if (sessionId !== undefined) return { details: await sessions.attach(sessionId, signal), origin: "attached" };
+  const found = spec?.name === undefined ? undefined : await sessions.findByName(spec.name, signal);
+  if (found !== undefined) return { details: found, origin: "found" };
+  if (options.create === false) {
+    throw new TransportError(
+      "SESSION_NOT_FOUND",
+      spec?.name === undefined ? "no session is named" : `there is no live session named ${spec.name}`,
+      { hint: "name one with --session, or create one with: agb-sync apply" },
+    );
+  }
+  if (spec === undefined) throw new UsageError("a session needs an image", { hint: "add session: to the manifest" });
+  return { details: await sessions.create(spec, signal), origin: "created" };
+}

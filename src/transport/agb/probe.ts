@@ -1,0 +1,69 @@
+import { hasCode } from "../../errors.ts";
+import type { SessionProbe, ShellRequest, ShellResult } from "../transport.ts";
+import { runMarked } from "./shell-tool.ts";
+
+type Shell = (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult>;
+
+/** Programs whose presence decides how work is done. */
+const programs = [
+  "base64",
+  "stat",
+  "sha256sum",
+  "find",
+  "sort",
+  "comm",
+  "xargs",
+  "tar",
+  "gzip",
+  "head",
+  "tail",
+  "wc",
+  "cut",
+  "readlink",
+  "mv",
+  "nohup",
+  "setsid",
+  "perl",
+  "python3",
+];
+
+/** Without these files are handled by the file tools, although there is a shell. */
+const needed = ["base64", "stat", "sha256sum", "mv", "readlink"];
+
+const noShell: SessionProbe = { shell: false, commands: new Set(), gnuFind: false, transfer: false };
+
+/**
+ * One read-only command that finds out what a session can do (protocol §7). A session whose shell tool is missing or
+ * refuses to work has none; nothing else is an error.
+ */
+export async function probeShell(shell: Shell, signal: AbortSignal): Promise<SessionProbe> {
+  const command = `
+for p in ${programs.join(" ")}; do command -v "$p" >/dev/null 2>&1 && echo "has $p"; done
+find /dev/null -maxdepth 0 -printf x >/dev/null 2>&1 && echo "is gnu-find"
+mv -T --help >/dev/null 2>&1 && echo "is mv-T"
+[ "$(printf 'a\\n' | sha256sum -z 2>/dev/null | wc -c)" -gt 60 ] 2>/dev/null && echo "is sha256sum-z"
+echo "user $(id -u 2>/dev/null)"`;
+  let text: string;
+  try {
+    text = await runMarked(shell, { command, timeoutMs: 20_000, repeatable: true }, "look at the session", signal);
+  } catch (error) {
+    if (hasCode(error, "NOT_POSSIBLE_HERE", "TOOL_FAILED", "NOT_FOUND", "PERMISSION_DENIED")) return noShell;
+    throw error;
+  }
+  const lines = text.split("\n");
+  const words = (kind: string) =>
+    lines.flatMap((line) => (line.startsWith(`${kind} `) ? [line.slice(kind.length + 1)] : []));
+  const [user = ""] = words("user");
+  return {
+    shell: true,
+    commands: new Set([...words("has"), ...words("is")]),
+    gnuFind: words("is").includes("gnu-find"),
+    transfer: false,
+    ...(/^\d+$/.test(user) ? { userId: Number(user) } : {}),
+  };
+}
+
+/** True when files can be handled by commands alone. */
+export function handlesFiles(probe: SessionProbe): boolean {
+  return probe.shell && needed.every((program) => probe.commands.has(program));
+}
