@@ -33,7 +33,7 @@ export function openAccount(
 export async function openAgbSession(options: ConnectOptions, concurrency: number): Promise<Session> {
   const account = openAccount(options.env, options.cwd);
   try {
-    const { details, origin } = await reach(account.sessions, options);
+    const { details, origin } = await reachSession(account.sessions, options);
     const { client, sessions } = account;
     const connection: AgbConnection = {
       sessionId: details.sessionId,
@@ -76,7 +76,11 @@ export function sessionOver(
 
 type Reached = { readonly details: SessionDetails; readonly origin: Session["origin"] };
 
-async function reach(sessions: AgbSessions, options: ConnectOptions): Promise<Reached> {
+/** The session that the options mean: attached to by id, found by name, or created. */
+export async function reachSession(
+  sessions: AgbSessions,
+  options: Pick<ConnectOptions, "sessionId" | "spec" | "create" | "signal">,
+): Promise<Reached> {
   const { sessionId, spec, signal } = options;
   if (sessionId !== undefined) return { details: await sessions.attach(sessionId, signal), origin: "attached" };
   const found = spec?.name === undefined ? undefined : await sessions.findByName(spec.name, signal);

@@ -1,0 +1,84 @@
+import { UsageError } from "../../errors.ts";
+import type { SessionSpec } from "../../manifest/manifest.ts";
+import { openAccount, reachSession } from "../../transport/agb/open-agb-session.ts";
+import { printable } from "../../tree/printable.ts";
+import type { Context } from "../context.ts";
+import { exitCodes } from "../exit-code.ts";
+
+type CreateOptions = { readonly image?: string; readonly name?: string; readonly json?: boolean };
+type ListOptions = { readonly label?: readonly string[]; readonly json?: boolean };
+
+/** Prints the id of a new session, or of the live one of that name. */
+export async function create(context: Context, manifest?: string, options: CreateOptions = {}): Promise<number> {
+  const spec = await specOf(context, manifest, options);
+  return await withAccount(context, async ({ sessions }) => {
+    const { details, origin } = await reachSession(sessions, { spec, create: true, signal: context.signal });
+    const { sessionId } = details;
+    if (options.json === true) context.console.print(JSON.stringify({ sessionId, origin }));
+    else context.console.print(sessionId);
+    context.console.say(origin === "created" ? `created from ${spec.image}` : `a live session named ${spec.name}`);
+  });
+}
+
+/** One line a session: id and status. */
+export async function list(context: Context, options: ListOptions): Promise<number> {
+  const labels = Object.fromEntries((options.label ?? []).map(parseLabel));
+  return await withAccount(context, async ({ sessions }) => {
+    const found = await sessions.list(labels, context.signal);
+    for (const { sessionId, status } of found) {
+      if (options.json === true) context.console.print(JSON.stringify({ sessionId, status }));
+      else context.console.print(printable(`${sessionId}  ${status.toLowerCase()}`));
+    }
+    if (found.length === 0 && options.json !== true) context.console.print("There are no live sessions.");
+  });
+}
+
+/** Releases sessions; one that is gone already counts as released. */
+export async function remove(context: Context, ids: readonly string[]): Promise<number> {
+  return await withAccount(context, async ({ sessions }) => {
+    for (const id of ids) {
+      await sessions.release(id, context.signal);
+      context.console.print(`Deleted ${printable(id)}.`);
+    }
+  });
+}
+
+/** Pushes the idle release of sessions away. */
+export async function keepAlive(context: Context, ids: readonly string[]): Promise<number> {
+  return await withAccount(context, async ({ sessions }) => {
+    for (const id of ids) {
+      await sessions.keepAlive(id, context.signal);
+      context.console.print(`Kept ${printable(id)} alive.`);
+    }
+  });
+}
+
+async function specOf(context: Context, manifest: string | undefined, options: CreateOptions): Promise<SessionSpec> {
+  const name = options.name === undefined ? {} : { name: options.name };
+  if (options.image !== undefined && manifest === undefined) return { image: options.image, labels: {}, ...name };
+  const { session } = await context.loadManifest(manifest);
+  if (session === undefined) {
+    throw new UsageError("the manifest does not say which image", { hint: "add session: to it, or give --image" });
+  }
+  return { ...session, ...(options.image === undefined ? {} : { image: options.image }), ...name };
+}
+
+function parseLabel(text: string): readonly [string, string] {
+  const equals = text.indexOf("=");
+  if (equals > 0 && equals < text.length - 1) return [text.slice(0, equals), text.slice(equals + 1)];
+  throw new UsageError(`--label ${JSON.stringify(text)} is not of the form key=value`);
+}
+
+async function withAccount(
+  context: Context,
+  work: (account: ReturnType<typeof openAccount>) => Promise<void>,
+): Promise<number> {
+  context.listenForSignals();
+  const account = openAccount(context.env, context.cwd);
+  try {
+    await work(account);
+  } finally {
+    await account.close();
+  }
+  return exitCodes.done;
+}
