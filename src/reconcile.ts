@@ -276,7 +276,11 @@ function needsWholeTree(manifest: Manifest, options: ReconcileOptions): boolean 
 function fromMemory(workspace: Workspace, options: ReconcileOptions, known: Known): Scanned {
   const engine = options.strategy === "steps" || workspace.batch === undefined ? workspace.steps : workspace.batch;
   const { actual, base } = known;
-  return { scan: { kind: "tree", rootExists: true, actual, base, warnings: [] }, engine, reason: "known from the last scan" };
+  return {
+    scan: { kind: "tree", rootExists: true, actual, base, warnings: [] },
+    engine,
+    reason: "known from the last scan",
+  };
 }
 
 type Scanned = { readonly scan: ScanResult; readonly engine: Engine; readonly reason: string };

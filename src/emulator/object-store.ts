@@ -16,11 +16,21 @@ export const storePrefix = "/store/";
 /** The object store behind contexts: presigned PUT and GET, as object stores answer them (protocol §9). */
 export type ObjectStore = {
   /** A path with query, to be put behind the base URL, and when it ends (epoch seconds). */
-  sign(operation: "put" | "get", contextId: string, path: string): { readonly target: string; readonly expires: number };
+  sign(
+    operation: "put" | "get",
+    contextId: string,
+    path: string,
+  ): { readonly target: string; readonly expires: number };
   /** Which context and object a path means; undefined for none. */
   objectAt(path: string): { readonly context: StoreContext; readonly name: string } | undefined;
   /** Stores the body; `isStored` false only pretends to. */
-  put(path: string, query: URLSearchParams, headers: IncomingHttpHeaders, body: Readable, isStored: boolean): Promise<Reply>;
+  put(
+    path: string,
+    query: URLSearchParams,
+    headers: IncomingHttpHeaders,
+    body: Readable,
+    isStored: boolean,
+  ): Promise<Reply>;
   get(path: string, query: URLSearchParams): Reply;
   /** Keeps a copy of `bytes` as an object. */
   keep(context: StoreContext, path: string, bytes: Readable): Promise<void>;

@@ -1,9 +1,9 @@
-import type { StoreContext, Contexts } from "./contexts.ts";
 import type { ContextSync, TaskType } from "./context-sync.ts";
+import type { Contexts, StoreContext } from "./contexts.ts";
 import type { Settings } from "./emulator-options.ts";
 import { isRecord, type JsonRecord, numberAt, parseRecord, textAt, textMap } from "./json-values.ts";
 import type { ObjectStore } from "./object-store.ts";
-import { plain, refuse, type Reply, sessionNotFound, succeed, toolSessionNotFound } from "./reply.ts";
+import { plain, type Reply, refuse, sessionNotFound, succeed, toolSessionNotFound } from "./reply.ts";
 import { transferDirectory } from "./session-tree.ts";
 import { type Mounted, type Session, type Sessions, visibleLabels } from "./sessions.ts";
 import type { ToolDescription } from "./tool-catalogue.ts";
@@ -70,7 +70,8 @@ export function makeRouter(parts: Parts): Router {
     },
     answerLink: async (sessionId, token, call) => {
       const session = sessions.find(sessionId);
-      if (session === undefined || session.token !== token) return plain(502, { code: 502, message: "no such session" });
+      if (session === undefined || session.token !== token)
+        return plain(502, { code: 502, message: "no such session" });
       const name = textAt(call.body, "tool") ?? "";
       if (!tools.has(name)) return plain(404, { code: 404, message: `Unknown tool: ${name}` });
       const given = call.body["args"];
@@ -82,7 +83,14 @@ export function makeRouter(parts: Parts): Router {
   };
 }
 
-function sessionRoutes({ settings, sessions, contexts, sync, offered, baseUrl }: Parts): Readonly<Record<string, Handler>> {
+function sessionRoutes({
+  settings,
+  sessions,
+  contexts,
+  sync,
+  offered,
+  baseUrl,
+}: Parts): Readonly<Record<string, Handler>> {
   const toolList = () => JSON.stringify(offered.map(({ name, server }) => ({ name, server })));
   const details = (session: Session) => ({
     sessionId: session.id,
@@ -98,10 +106,12 @@ function sessionRoutes({ settings, sessions, contexts, sync, offered, baseUrl }:
     token: settings.link ? session.token : "",
     toolList: toolList(),
   });
-  const ofBody = (work: (session: Session) => Reply | Promise<Reply>): Handler => (call) => {
-    const session = sessions.find(textAt(call.body, "sessionId") ?? call.query.get("sessionId") ?? "");
-    return session === undefined ? sessionNotFound() : work(session);
-  };
+  const ofBody =
+    (work: (session: Session) => Reply | Promise<Reply>): Handler =>
+    (call) => {
+      const session = sessions.find(textAt(call.body, "sessionId") ?? call.query.get("sessionId") ?? "");
+      return session === undefined ? sessionNotFound() : work(session);
+    };
   const release = ofBody(async (session) => {
     for (const { contextId, path } of session.mounts.filter((mount) => mount.isUploadedAtEnd)) {
       const context = contexts.get(contextId);
@@ -179,7 +189,14 @@ function sessionRoutes({ settings, sessions, contexts, sync, offered, baseUrl }:
   };
 }
 
-function contextRoutes({ settings, sessions, contexts, store, sync, baseUrl }: Parts): Readonly<Record<string, Handler>> {
+function contextRoutes({
+  settings,
+  sessions,
+  contexts,
+  store,
+  sync,
+  baseUrl,
+}: Parts): Readonly<Record<string, Handler>> {
   const noContext = () => refuse(400, "InvalidContext.NotFound", "Resource [Context] is not found");
   const describe = (context: StoreContext) => ({
     id: context.id,
@@ -188,10 +205,12 @@ function contextRoutes({ settings, sessions, contexts, store, sync, baseUrl }: P
     lastUsedTime: context.lastUsedAt.toISOString(),
     state: context.state,
   });
-  const ofQuery = (key: string, work: (context: StoreContext, query: URLSearchParams) => Reply): Handler => (call) => {
-    const context = contexts.get(call.query.get(key) ?? "");
-    return context === undefined ? noContext() : work(context, call.query);
-  };
+  const ofQuery =
+    (key: string, work: (context: StoreContext, query: URLSearchParams) => Reply): Handler =>
+    (call) => {
+      const context = contexts.get(call.query.get(key) ?? "");
+      return context === undefined ? noContext() : work(context, call.query);
+    };
   const url = (operation: "put" | "get") =>
     ofQuery("contextId", (context, query) => {
       const { target, expires } = store.sign(operation, context.id, query.get("filePath") ?? "");
@@ -204,7 +223,9 @@ function contextRoutes({ settings, sessions, contexts, store, sync, baseUrl }: P
       const name = query.get("name") ?? "";
       const found = id === "" ? contexts.byName(name) : contexts.get(id);
       if (found !== undefined) return succeed(describe(found));
-      return query.get("allowCreate") === "true" && name !== "" ? succeed(describe(contexts.create(name))) : noContext();
+      return query.get("allowCreate") === "true" && name !== ""
+        ? succeed(describe(contexts.create(name)))
+        : noContext();
     },
     "POST /sdk/ModifyContext": ofQuery("id", (context, query) => {
       context.name = query.get("name") ?? context.name;

@@ -1,7 +1,6 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { createReadStream } from "node:fs";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { once } from "node:events";
+import { createReadStream, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { buffer } from "node:stream/consumers";
@@ -15,7 +14,7 @@ import { isRecord, parseRecord, textAt } from "./json-values.ts";
 import { openNamespace } from "./namespace.ts";
 import { makeObjectStore, storePrefix } from "./object-store.ts";
 import { drawFault, seededRandom } from "./parse-faults.ts";
-import { plain, refuse, type Reply } from "./reply.ts";
+import { plain, type Reply, refuse } from "./reply.ts";
 import { type Call, makeRouter, type Router } from "./router.ts";
 import { makeSessionTree } from "./session-tree.ts";
 import { makeSessions, type Sessions } from "./sessions.ts";
@@ -51,7 +50,8 @@ const hangMs = 300_000;
  */
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
   const settings = settingsOf({ ...options, apiKey: options.apiKey ?? "ako-local" });
-  const rootDir = settings.rootDir === undefined ? mkdtempSync(join(tmpdir(), "agb-emulator-")) : resolve(settings.rootDir);
+  const rootDir =
+    settings.rootDir === undefined ? mkdtempSync(join(tmpdir(), "agb-emulator-")) : resolve(settings.rootDir);
   mkdirSync(join(rootDir, "sessions"), { recursive: true });
   mkdirSync(join(rootDir, "objects"), { recursive: true });
   const userland = await makeUserland(settings.userland, settings.withoutCommands, join(rootDir, "userland"));
@@ -157,7 +157,8 @@ class Exchange {
     const method = request.method ?? "GET";
     const { pathname: path, searchParams: query } = new URL(request.url ?? "/", "http://127.0.0.1");
     const body = store === undefined ? await readBody(request) : {};
-    if (body === undefined) return await send(response, refuse(413, "RequestTooLarge", "the body is too large"), "whole");
+    if (body === undefined)
+      return await send(response, refuse(413, "RequestTooLarge", "the body is too large"), "whole");
     const info = describeRequest(this.#requests.length, method, path, query, body);
     this.#requests.push(info);
     const action = await this.#actionFor(info);
@@ -170,12 +171,14 @@ class Exchange {
     }
     this.#strikeSessions(action, info);
     const honesty: Honesty = action === "half" || action === "lie" || action === "cut" ? action : "honest";
-    const reply = store === undefined
-      ? await this.#answer(request, method, { path, query, body, honesty })
-      : await store(path, query, honesty);
+    const reply =
+      store === undefined
+        ? await this.#answer(request, method, { path, query, body, honesty })
+        : await store(path, query, honesty);
     if (action === "drop-after" || action === "half") return void request.socket.destroy();
     if (action === "hang-after") return await this.#hang(request);
-    if (typeof action === "object" && "status" in action) return await send(response, this.#failure(action.status), "whole");
+    if (typeof action === "object" && "status" in action)
+      return await send(response, this.#failure(action.status), "whole");
     await send(response, reply, action === "truncate" ? "half" : "whole");
   }
 

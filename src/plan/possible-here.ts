@@ -5,6 +5,10 @@ import type { Step } from "./plan.ts";
 /** Why a step cannot be done in a session with these features; undefined when it can. Known before anything is written. */
 export function possibleHere(features: Features, unwritable: ReadonlySet<Digest>): (step: Step) => string | undefined {
   return (step) => {
+    const places = step.op === "move" ? [step.from, step.to] : [step.path];
+    if (!features.anyName && places.some((path) => path.includes("\n"))) {
+      return "a name with a line break cannot be told apart: the session has no shell tool";
+    }
     switch (step.op) {
       case "create-link":
         return features.links ? undefined : "links cannot be made: the session has no shell tool";

@@ -4,10 +4,10 @@ import { ignoreMatcher } from "../desired/ignore-matcher.ts";
 import { AgbSyncError, TransportError } from "../errors.ts";
 import type { RunSpec } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
-import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { STATE_DIRECTORY } from "../tree/workspace-path.ts";
 import { quoteForShell } from "../transport/shell-quote.ts";
 import type { ShellRequest, ShellResult, Transport } from "../transport/transport.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { STATE_DIRECTORY } from "../tree/workspace-path.ts";
 
 /** What became of one command. */
 export type CommandOutcome = {
@@ -60,9 +60,13 @@ export async function runCommands(
 async function runCommand(spec: RunSpec, transport: Transport, options: RunOptions): Promise<CommandOutcome> {
   const { shell } = transport;
   if (shell === undefined) {
-    throw new TransportError("NOT_POSSIBLE_HERE", `cannot run ${JSON.stringify(spec.command)}: the session has no shell tool`, {
-      hint: "use an image with a shell, or remove the run section",
-    });
+    throw new TransportError(
+      "NOT_POSSIBLE_HERE",
+      `cannot run ${JSON.stringify(spec.command)}: the session has no shell tool`,
+      {
+        hint: "use an image with a shell, or remove the run section",
+      },
+    );
   }
   const call = (request: ShellRequest) => shell(request, AbortSignal.timeout(CALL_TIMEOUT_MS * 2));
   const directory = `${STATE_DIRECTORY}/run/${randomUUID()}`;
@@ -76,9 +80,18 @@ async function runCommand(spec: RunSpec, transport: Transport, options: RunOptio
       if (options.signal.aborted || performance.now() - startedMs > spec.timeoutMs) break;
       await wait(pauseMs, undefined, { signal: options.signal }).catch(() => undefined);
     }
-    await call({ command: `kill -TERM -"$(cat ${directory}/pid)" 2>/dev/null; :`, timeoutMs: CALL_TIMEOUT_MS, cwd: transport.root });
+    await call({
+      command: `kill -TERM -"$(cat ${directory}/pid)" 2>/dev/null; :`,
+      timeoutMs: CALL_TIMEOUT_MS,
+      cwd: transport.root,
+    });
     if (options.signal.aborted) throw new AgbSyncError("ABORTED", `stopped ${JSON.stringify(spec.command)}`);
-    return { command: spec.command, status: "failed", exitCode: undefined, tail: `${output.tail}\nstopped after ${spec.timeoutMs} ms` };
+    return {
+      command: spec.command,
+      status: "failed",
+      exitCode: undefined,
+      tail: `${output.tail}\nstopped after ${spec.timeoutMs} ms`,
+    };
   } finally {
     await call({ command: `rm -rf ${directory}`, timeoutMs: CALL_TIMEOUT_MS, cwd: transport.root });
   }
@@ -96,7 +109,8 @@ async function start(call: Call, spec: RunSpec, directory: string, root: string)
     `$own nohup sh -c 'echo $$ > ${directory}/pid; eval "$0"' ${quoteForShell(job)} > /dev/null 2>&1 < /dev/null &`,
   ].join("\n");
   const { exitCode, stderr } = await call({ command, timeoutMs: CALL_TIMEOUT_MS, cwd: root });
-  if (exitCode !== 0) throw new TransportError("COMMAND_FAILED", `could not start ${JSON.stringify(spec.command)}: ${stderr.trim()}`);
+  if (exitCode !== 0)
+    throw new TransportError("COMMAND_FAILED", `could not start ${JSON.stringify(spec.command)}: ${stderr.trim()}`);
 }
 
 /** Reads a growing log from where it left off, and hands it on line by line. */
@@ -114,7 +128,10 @@ class FollowedOutput {
   }
 
   get tail(): string {
-    return [...this.#lines, this.#rest].filter((line) => line !== "").slice(-TAIL_LINES).join("\n");
+    return [...this.#lines, this.#rest]
+      .filter((line) => line !== "")
+      .slice(-TAIL_LINES)
+      .join("\n");
   }
 
   /** The exit code once the command has ended and all of its output was read. */

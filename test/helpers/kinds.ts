@@ -1,5 +1,9 @@
 import { join } from "node:path";
+import { afterAll } from "vitest";
 import { connect } from "../../src/connect.ts";
+import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { Emulator } from "../../src/emulator/start-emulator.ts";
+import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import type { Session } from "../../src/session.ts";
 import { temporaryDirectory } from "./workspace.ts";
 
@@ -23,7 +27,42 @@ async function openEmbedded(): Promise<TestSession> {
   return { session, rootDirectory: join(local, "tmp/workspace") };
 }
 
+const emulators = new Map<string, Promise<Emulator>>();
+afterAll(async () => {
+  const started = [...emulators.values()];
+  emulators.clear();
+  await Promise.all(started.map(async (emulator) => await (await emulator).close()));
+});
+
+/** One emulator of a kind for each test file; it ends with the file. */
+export async function sharedEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
+  const key = JSON.stringify(options);
+  const known = emulators.get(key) ?? startEmulator({ transferPolls: 1, ...options });
+  emulators.set(key, known);
+  return await known;
+}
+
+/** A new session of an emulator. */
+export async function openOn(emulator: Emulator): Promise<TestSession> {
+  const session = await connect({
+    env: { AGB_API_KEY: emulator.apiKey, AGB_ENDPOINT: emulator.url },
+    cwd: "/",
+    spec: { image: "agb-code-space-1", labels: {} },
+    signal,
+  });
+  return { session, rootDirectory: join(emulator.sessionRoot(session.id), "tmp/workspace") };
+}
+
+const onEmulator = (options: EmulatorOptions) => async () => await openOn(await sharedEmulator(options));
+
 export const kinds: readonly Kind[] = [
   { name: "embedded, batch", strategy: "batch", isFull: true, open: openEmbedded },
   { name: "embedded, steps", strategy: "steps", isFull: true, open: openEmbedded },
+  { name: "AGB with shell, steps", strategy: "steps", isFull: true, open: onEmulator({}) },
+  {
+    name: "AGB without shell, steps",
+    strategy: "steps",
+    isFull: false,
+    open: onEmulator({ missingTools: ["shell", "run_code"] }),
+  },
 ];

@@ -67,8 +67,7 @@ export function writeFile(call: ToolCall): ToolAnswer {
   if (mode !== "overwrite" && mode !== "append" && mode !== "create_new") {
     return failure(-32602, `Invalid mode: ${mode}`);
   }
-  const makesParent =
-    call.args["create_parent_dir"] === true || call.settings.verdicts.missingParent === "create";
+  const makesParent = call.args["create_parent_dir"] === true || call.settings.verdicts.missingParent === "create";
   return attempt("write file", pathOf(call), (path) => {
     if (makesParent) makeDirectories(call, posix.dirname(posix.normalize(path)));
     const bytes = Buffer.from(content, "utf8");
@@ -288,7 +287,10 @@ export function searchFiles(call: ToolCall): ToolAnswer {
 }
 
 function namePattern(pattern: string): RegExp {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", "[^/]*").replaceAll("?", "[^/]");
+  const escaped = pattern
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", "[^/]*")
+    .replaceAll("?", "[^/]");
   return new RegExp(`^${escaped}$`, "su");
 }
 
@@ -296,7 +298,11 @@ function namePattern(pattern: string): RegExp {
  * Visits everything below a directory of the session, parents first, links not entered. `visit` gives false to leave
  * a directory out. What vanishes meanwhile is skipped; `path` itself must be a directory.
  */
-export function walk(session: Session, path: string, visit: (path: string, name: string, stats: Stats) => boolean): void {
+export function walk(
+  session: Session,
+  path: string,
+  visit: (path: string, name: string, stats: Stats) => boolean,
+): void {
   const directories = [path];
   for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
     const here = directory;

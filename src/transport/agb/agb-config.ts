@@ -27,7 +27,9 @@ export function configFromEnvironment(env: Environment, cwd: string): AgbConfig 
   const timeout = value("AGB_TIMEOUT_MS");
   const timeoutMs = timeout === undefined ? DEFAULT_TIMEOUT_MS : Number(timeout);
   if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1) {
-    throw new UsageError(`AGB_TIMEOUT_MS=${timeout} is not a number of milliseconds`, { hint: "write for example AGB_TIMEOUT_MS=60000" });
+    throw new UsageError(`AGB_TIMEOUT_MS=${timeout} is not a number of milliseconds`, {
+      hint: "write for example AGB_TIMEOUT_MS=60000",
+    });
   }
   return { apiKey, endpoint: endpointUrl(value("AGB_ENDPOINT") ?? DEFAULT_ENDPOINT), timeoutMs };
 }

@@ -65,7 +65,11 @@ export class AgbSessions {
   async attach(sessionId: string, signal: AbortSignal): Promise<SessionDetails> {
     try {
       // `data.success` may be false for a healthy session here (protocol §4.2).
-      const { data } = await this.#client.repeat("/mcp/getSession", { body: { sessionId }, what: `find session ${sessionId}` }, signal);
+      const { data } = await this.#client.repeat(
+        "/mcp/getSession",
+        { body: { sessionId }, what: `find session ${sessionId}` },
+        signal,
+      );
       return detailsOf(data, sessionId);
     } catch (error) {
       if (!isGone(error)) throw error;
@@ -96,7 +100,11 @@ export class AgbSessions {
     for (let nextToken: string | undefined; ; ) {
       const envelope = await this.#client.repeat(
         "/sdk/ListSession",
-        { method: "GET", query: { maxResults: PAGE_SIZE, nextToken, labels: JSON.stringify(labels) }, what: "list the sessions" },
+        {
+          method: "GET",
+          query: { maxResults: PAGE_SIZE, nextToken, labels: JSON.stringify(labels) },
+          what: "list the sessions",
+        },
         signal,
       );
       for (const item of Array.isArray(envelope.data) ? envelope.data : []) {
@@ -111,14 +119,22 @@ export class AgbSessions {
 
   /** The status in lower case, such as `running`; empty when the service does not say. */
   async status(sessionId: string, signal: AbortSignal): Promise<string> {
-    const { data } = await this.#client.repeat("/mcp/getSessionInfo", { body: { sessionId }, what: `look at session ${sessionId}` }, signal);
+    const { data } = await this.#client.repeat(
+      "/mcp/getSessionInfo",
+      { body: { sessionId }, what: `look at session ${sessionId}` },
+      signal,
+    );
     return textOf(fieldOf(data, "status")).toLowerCase();
   }
 
   /** Starts the release of a session; one that is gone already counts as released. */
   async release(sessionId: string, signal: AbortSignal): Promise<void> {
     try {
-      await this.#client.repeat("/mcp/releaseSessionAsync", { body: { sessionId }, what: `delete session ${sessionId}` }, signal);
+      await this.#client.repeat(
+        "/mcp/releaseSessionAsync",
+        { body: { sessionId }, what: `delete session ${sessionId}` },
+        signal,
+      );
     } catch (error) {
       if (!isGone(error)) throw error;
     }
@@ -133,18 +149,29 @@ export class AgbSessions {
     );
   }
 
-  async #createOnce(spec: SessionSpec, labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<SessionDetails> {
+  async #createOnce(
+    spec: SessionSpec,
+    labels: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<SessionDetails> {
     const timeout = spec.idleTimeoutMs === undefined ? {} : { timeout: Math.ceil(spec.idleTimeoutMs / 1000) };
     const envelope = await this.#client.call(
       "/mcp/createSession",
-      { query: { imageId: spec.image }, body: { labels: JSON.stringify(labels), ...timeout }, what: "create a session", acceptsFailure: true },
+      {
+        query: { imageId: spec.image },
+        body: { labels: JSON.stringify(labels), ...timeout },
+        what: "create a session",
+        acceptsFailure: true,
+      },
       signal,
     );
     const sessionId = textOf(fieldOf(envelope.data, "sessionId"));
     if (sessionId !== "" && fieldOf(envelope.data, "success") !== false) return detailsOf(envelope.data, sessionId);
     const error = errorOf(envelope, "could not create a session");
     if (error.code !== "BAD_ANSWER") throw error;
-    throw new TransportError("SESSION_FAILED", error.message, { hint: `check the image (${spec.image}) and the quota of the account` });
+    throw new TransportError("SESSION_FAILED", error.message, {
+      hint: `check the image (${spec.image}) and the quota of the account`,
+    });
   }
 
   async #findLate(labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<ListedSession | undefined> {

@@ -64,9 +64,7 @@ export class SharedProbe {
   async #ask(signal: AbortSignal): Promise<SessionProbe> {
     const { lacksShell, caller, transfer } = this.#connection;
     const none: SessionProbe = { shell: false, commands: new Set(), gnuFind: false, transfer: false };
-    const probe = lacksShell
-      ? none
-      : await probeShell((request, inner) => runShell(caller, request, inner), signal);
+    const probe = lacksShell ? none : await probeShell((request, inner) => runShell(caller, request, inner), signal);
     if (probe.shell || transfer === undefined) return { ...probe, transfer: transfer !== undefined };
     return { ...probe, transfer: await transfer.isAvailable(signal) };
   }
@@ -103,6 +101,7 @@ export class AgbTransport implements Transport {
       links: byShell,
       binary: byShell || probe.transfer,
       removeDirectory: byShell,
+      anyName: byShell,
       probe,
     };
   }
@@ -121,10 +120,7 @@ export class AgbTransport implements Transport {
     return this.#tools.read(this.#absolute(path), signal);
   }
 
-  async digestFiles(
-    paths: readonly WorkspacePath[],
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<WorkspacePath, Digest>> {
+  async digestFiles(paths: readonly WorkspacePath[], signal: AbortSignal): Promise<ReadonlyMap<WorkspacePath, Digest>> {
     if (paths.length === 0) return new Map();
     const files = await this.#byShell(signal);
     if (files !== undefined) return await files.digests(paths, signal);
@@ -154,7 +150,10 @@ export class AgbTransport implements Transport {
     if (goesByTransfer && transfer !== undefined && (await transfer.isAvailable(signal))) {
       await this.#writeByTransfer(transfer, files, path, content, mode, signal);
     } else if (files === undefined) {
-      throw new TransportError("NOT_POSSIBLE_HERE", "this session takes text only: it has no shell and no file transfer");
+      throw new TransportError(
+        "NOT_POSSIBLE_HERE",
+        "this session takes text only: it has no shell and no file transfer",
+      );
     } else if (content.sensitive) {
       await this.#writeEncoded(files, path, content, mode, signal);
     } else {

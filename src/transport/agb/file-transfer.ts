@@ -37,7 +37,9 @@ export class FileTransfer {
   async upload(source: UploadSource, signal: AbortSignal): Promise<UploadedFile> {
     const context = await this.#find(CONTEXT_ATTEMPTS, signal);
     if (context === undefined) {
-      throw new TransportError("NOT_POSSIBLE_HERE", "the session has no file transfer", { hint: "use an image with a shell tool" });
+      throw new TransportError("NOT_POSSIBLE_HERE", "the session has no file transfer", {
+        hint: "use an image with a shell tool",
+      });
     }
     const { contextId } = context;
     const directory = `${context.directory}/${randomUUID()}`;
@@ -48,7 +50,8 @@ export class FileTransfer {
       signal,
     );
     const url = textOf(fieldOf(data, "url"));
-    if (!URL.canParse(url)) throw new TransportError("BAD_ANSWER", "the service gave no upload address", { retryable: true });
+    if (!URL.canParse(url))
+      throw new TransportError("BAD_ANSWER", "the service gave no upload address", { retryable: true });
     const answer = await this.#client.pool.send(
       url,
       {
@@ -61,13 +64,20 @@ export class FileTransfer {
       signal,
     );
     if (![200, 201, 204].includes(answer.status)) {
-      throw new TransportError("UNAVAILABLE", `the upload was refused: HTTP ${answer.status} ${shorten(answer.body.toString("utf8"))}`, {
-        retryable: answer.status >= 500 || answer.status === 429,
-      });
+      throw new TransportError(
+        "UNAVAILABLE",
+        `the upload was refused: HTTP ${answer.status} ${shorten(answer.body.toString("utf8"))}`,
+        {
+          retryable: answer.status >= 500 || answer.status === 429,
+        },
+      );
     }
     await this.#client.repeat(
       "/sdk/SyncContext",
-      { query: { sessionId: this.#sessionId, contextId, path: directory, mode: "download" }, what: "bring the upload into the session" },
+      {
+        query: { sessionId: this.#sessionId, contextId, path: directory, mode: "download" },
+        what: "bring the upload into the session",
+      },
       signal,
     );
     const ended = new AbortController();
@@ -79,7 +89,9 @@ export class FileTransfer {
       discard: async () => {
         ended.abort();
         const query = { contextId, filePath };
-        await this.#client.call("/sdk/DeleteContextFile", { query, what: "remove the upload" }, signal).catch(() => undefined);
+        await this.#client
+          .call("/sdk/DeleteContextFile", { query, what: "remove the upload" }, signal)
+          .catch(() => undefined);
       },
     };
   }
@@ -90,15 +102,22 @@ export class FileTransfer {
       await wait(pauseMs, undefined, { signal });
       const { data } = await this.#client.repeat(
         "/sdk/GetContextInfo",
-        { method: "GET", query: { sessionId: this.#sessionId, contextId, path: directory, taskType: "download" }, what: "look at the upload" },
+        {
+          method: "GET",
+          query: { sessionId: this.#sessionId, contextId, path: directory, taskType: "download" },
+          what: "look at the upload",
+        },
         signal,
       );
       for (const task of tasksOf(data)) {
-        const isOurs = textOf(fieldOf(task, "contextId")) === contextId && textOf(fieldOf(task, "path")).replace(/\/+$/, "") === directory;
+        const isOurs =
+          textOf(fieldOf(task, "contextId")) === contextId &&
+          textOf(fieldOf(task, "path")).replace(/\/+$/, "") === directory;
         if (!isOurs || textOf(fieldOf(task, "taskType")) !== "download") continue;
         const status = textOf(fieldOf(task, "status")).toLowerCase();
         const fault = textOf(fieldOf(task, "errorMessage"));
-        if (failedStatus.has(status) || fault !== "") throw new TransportError("TOOL_FAILED", `the upload failed: ${shorten(fault || status)}`);
+        if (failedStatus.has(status) || fault !== "")
+          throw new TransportError("TOOL_FAILED", `the upload failed: ${shorten(fault || status)}`);
         if (doneStatus.has(status)) return;
       }
     }
@@ -116,7 +135,11 @@ export class FileTransfer {
   async #ask(signal: AbortSignal): Promise<Context | undefined> {
     const envelope = await this.#client.repeat(
       "/sdk/GetAndLoadInternalContext",
-      { query: { sessionId: this.#sessionId, contextTypes: JSON.stringify(["file_transfer"]) }, what: "find the transfer directory", acceptsFailure: true },
+      {
+        query: { sessionId: this.#sessionId, contextTypes: JSON.stringify(["file_transfer"]) },
+        what: "find the transfer directory",
+        acceptsFailure: true,
+      },
       signal,
     );
     for (const item of Array.isArray(envelope.data) ? envelope.data : []) {

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
-import { Agent, EnvHttpProxyAgent, request } from "undici";
 import type { Dispatcher } from "undici";
+import { Agent, EnvHttpProxyAgent, request } from "undici";
 import type { ErrorCode } from "../../errors.ts";
 import { messageOf, TransportError } from "../../errors.ts";
 import type { Counters } from "../transport.ts";
@@ -43,7 +43,10 @@ export class HttpPool {
         dispatcher: this.#dispatcher,
         method,
         headers: { ...headers },
-        body: typeof body === "string" || body === undefined ? (body ?? null) : Readable.from(counted(body, this.counters), { objectMode: false }),
+        body:
+          typeof body === "string" || body === undefined
+            ? (body ?? null)
+            : Readable.from(counted(body, this.counters), { objectMode: false }),
         headersTimeout: timeoutMs,
         bodyTimeout: timeoutMs,
         signal,
@@ -61,7 +64,11 @@ export class HttpPool {
         chunks.push(bytes);
       }
       this.counters.bytesReceived += sizeBytes;
-      return { status: response.statusCode, body: Buffer.concat(chunks), retryAfterMs: retryAfter(response.headers["retry-after"]) };
+      return {
+        status: response.statusCode,
+        body: Buffer.concat(chunks),
+        retryAfterMs: retryAfter(response.headers["retry-after"]),
+      };
     } catch (error) {
       if (error instanceof TransportError) throw error;
       signal.throwIfAborted();
@@ -115,11 +122,15 @@ function networkError(error: unknown, url: string): TransportError {
   }
   const isTimeout = code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT";
   const kind: ErrorCode = isTimeout ? "TIMEOUT" : "UNAVAILABLE";
-  return new TransportError(kind, isTimeout ? `${host} did not answer in time` : `the connection to ${host} broke: ${messageOf(error)}`, {
-    hint: "try again; finished steps are not repeated",
-    cause: error,
-    retryable: true,
-  });
+  return new TransportError(
+    kind,
+    isTimeout ? `${host} did not answer in time` : `the connection to ${host} broke: ${messageOf(error)}`,
+    {
+      hint: "try again; finished steps are not repeated",
+      cause: error,
+      retryable: true,
+    },
+  );
 }
 
 function codeOf(error: unknown): string {

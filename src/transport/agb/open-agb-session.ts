@@ -1,10 +1,10 @@
 import { StepsEngine } from "../../apply/steps-engine.ts";
 import { TransportError, UsageError } from "../../errors.ts";
 import type { ConnectOptions, Session } from "../../session.ts";
-import { AdaptiveLimit, withLimit } from "../with-limit.ts";
-import { withRetry } from "../with-retry.ts";
 import { RetryBudget } from "../retry-policy.ts";
 import type { Transport } from "../transport.ts";
+import { AdaptiveLimit, withLimit } from "../with-limit.ts";
+import { withRetry } from "../with-retry.ts";
 import { AgbClient } from "./agb-client.ts";
 import { configFromEnvironment } from "./agb-config.ts";
 import type { SessionDetails } from "./agb-sessions.ts";

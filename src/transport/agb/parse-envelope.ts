@@ -20,7 +20,14 @@ const LONGEST_MESSAGE = 300;
 export function parseEnvelope(status: number, body: string): Envelope {
   const outer = recordOf(parseJson(body));
   if (outer === undefined) {
-    return { status, isSuccess: false, code: "", message: body.trim() === "" ? `HTTP ${status}` : body.trim(), data: undefined, fields: {} };
+    return {
+      status,
+      isSuccess: false,
+      code: "",
+      message: body.trim() === "" ? `HTTP ${status}` : body.trim(),
+      data: undefined,
+      fields: {},
+    };
   }
   // Some answers are nested once more under `body`, and some write their keys in capitals.
   const nested = recordOf(outer["body"]);
@@ -47,18 +54,31 @@ export function errorOf(envelope: Envelope, what: string, retryAfterMs?: number)
     });
   }
   if (status === 429 || lower.includes("throttl") || lower.includes("too many requests")) {
-    return new TransportError("THROTTLED", message, { retryable: true, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+    return new TransportError("THROTTLED", message, {
+      retryable: true,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
   }
-  if (status === 401 || lower.includes("not_login") || lower.includes("not logged in") || lower.includes("token expired")) {
+  if (
+    status === 401 ||
+    lower.includes("not_login") ||
+    lower.includes("not logged in") ||
+    lower.includes("token expired")
+  ) {
     return new TransportError("BAD_API_KEY", `${what}: the service does not accept the API key (${shorten(detail)})`, {
       hint: "check AGB_API_KEY",
     });
   }
   if (status === 403 || lower.includes("accessdenied")) {
-    return new TransportError("ACCESS_DENIED", message, { hint: "check that the API key belongs to the owner of the session" });
+    return new TransportError("ACCESS_DENIED", message, {
+      hint: "check that the API key belongs to the owner of the session",
+    });
   }
   if (status >= 500) {
-    return new TransportError("UNAVAILABLE", message, { retryable: true, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+    return new TransportError("UNAVAILABLE", message, {
+      retryable: true,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
   }
   return new TransportError("BAD_ANSWER", message, { hint: "run again with --debug, or try the call again later" });
 }

@@ -73,7 +73,8 @@ else echo -; fi`;
       inMessages(paths).map((some) =>
         limit(async () => {
           const text = await this.#run(
-            `cd -P ${quoteForShell(this.#root)} || exit 1
+            `${enterFunction}
+go ${quoteForShell(this.#root)}
 for f in ${some.map((path) => quoteForShell(`./${path}`)).join(" ")}; do
   h=-
   if [ -f "$f" ] && [ ! -L "$f" ]; then h=$(sha256sum <"$f" 2>/dev/null) || h=-; fi
@@ -141,11 +142,13 @@ rm -f "$n" && mv "$f" "$n" && chmod ${octal(mode)} "$n"`,
     const names = path === "" ? [] : path.split("/");
     const change = mode === undefined ? ":" : `chmod ${octal(mode)} .`;
     await this.#run(
-      `mkdir -p ${quoteForShell(this.#root)} && cd -P ${quoteForShell(this.#root)} || exit 1
+      `${enterFunction}
+mkdir -p ${quoteForShell(this.#root)} || exit 1
+go ${quoteForShell(this.#root)}
 for n in ${names.map(quoteForShell).join(" ")}; do
   new=; [ -d "./$n" ] || { mkdir "./$n" 2>/dev/null && new=1 || [ -d "./$n" ] || { mkdir "./$n"; exit 1; }; }
   here=$PWD; [ "$here" = / ] && here=
-  cd -P "./$n" || exit 1
+  go "./$n"
   [ "$PWD" = "$here/$n" ] || { echo 'agb-sync: leads outside' >&2; exit 1; }
 done
 if [ -n "$new" ]; then ${change}; fi`,
@@ -220,17 +223,25 @@ ln -s -- ${quoteForShell(target)} "$n"`,
 
   /** Goes into a directory below the root, and stops where the way leads elsewhere. */
   #enter(directory: WorkspacePath): string {
-    const root = `cd -P ${quoteForShell(this.#root)} || exit 1`;
+    const root = `${enterFunction}
+go ${quoteForShell(this.#root)}`;
     if (directory === "") return root;
     const path = quoteForShell(directory);
     return `${root}; r=$PWD; [ "$r" = / ] && r=
-cd -P ./${path} || exit 1; [ "$PWD" = "$r"/${path} ] || { echo 'agb-sync: leads outside' >&2; exit 1; }`;
+go ./${path}; [ "$PWD" = "$r"/${path} ] || { echo 'agb-sync: leads outside' >&2; exit 1; }`;
   }
 
   async #run(command: string, what: string, signal: AbortSignal): Promise<string> {
     return await runMarked(this.#shell, { command, timeoutMs: TIMEOUT_MS }, what, signal);
   }
 }
+
+/** `cd` of a plain sh does not say why it failed. */
+const enterFunction = `go() {
+  cd -P "$1" 2>/dev/null && return
+  if [ -d "$1" ]; then echo 'Permission denied'; elif [ -e "$1" ] || [ -L "$1" ]; then echo 'Not a directory'; else echo 'No such file or directory'; fi >&2
+  exit 1
+}`;
 
 const kinds: Readonly<Record<string, Child["kind"]>> = { l: "link", d: "directory", f: "file", s: "special" };
 
@@ -239,7 +250,8 @@ export function parseStat(text: string): Entry | undefined {
   if (text === "-") return undefined;
   if (text.startsWith("l ")) return { kind: "link", target: fromBase64(text.slice(2)).replace(/\n$/, "") };
   const match = /^m ([0-9a-f]{1,8}) (\d{1,15})$/.exec(text);
-  if (match === null) throw new TransportError("BAD_ANSWER", "look at a file: the answer cannot be read", { retryable: true });
+  if (match === null)
+    throw new TransportError("BAD_ANSWER", "look at a file: the answer cannot be read", { retryable: true });
   const raw = Number.parseInt(match[1] ?? "", 16);
   const mode = raw & 0o7777;
   switch (raw & 0o170000) {

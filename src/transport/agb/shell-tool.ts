@@ -75,5 +75,11 @@ export async function runMarked(
   }
   if (match[2] === "0") return output;
   const code = codeOfText(stderr);
-  throw new TransportError(code, `${what}: ${shorten(stderr) || `status ${match[2]}`}`, code === "PERMISSION_DENIED" ? { hint: "choose a root that the session's user may write, such as /tmp/workspace" } : {});
+  throw new TransportError(
+    code,
+    `${what}: ${shorten(stderr) || `status ${match[2]}`}`,
+    code === "PERMISSION_DENIED"
+      ? { hint: "choose a root that the session's user may write, such as /tmp/workspace" }
+      : {},
+  );
 }

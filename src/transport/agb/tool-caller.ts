@@ -35,7 +35,8 @@ export class ApiRoute implements ToolCaller {
       },
       signal,
     );
-    const content = recordOf(envelope.data) === undefined ? "" : textOfContent(fieldOf(envelope.data, "content"), "all");
+    const content =
+      recordOf(envelope.data) === undefined ? "" : textOfContent(fieldOf(envelope.data, "content"), "all");
     if (fieldOf(envelope.data, "isError") === true) throw toolError(tool, content || envelope.message);
     if (envelope.isSuccess && envelope.status === 200) {
       if (envelope.data === undefined || envelope.data === null) throw noResult(tool);
@@ -65,7 +66,8 @@ export class LinkRoute implements ToolCaller {
   async call(tool: string, args: ToolArguments, timeoutMs: number, signal: AbortSignal): Promise<string> {
     const { link, servers } = this.#details;
     const server = servers.get(tool) ?? "";
-    if (this.#isBroken || link === undefined || server === "") return await this.#api.call(tool, args, timeoutMs, signal);
+    if (this.#isBroken || link === undefined || server === "")
+      return await this.#api.call(tool, args, timeoutMs, signal);
     try {
       return await this.#callLink(link, server, tool, args, timeoutMs, signal);
     } catch (error) {
@@ -98,7 +100,9 @@ export class LinkRoute implements ToolCaller {
       signal,
     );
     if (answer.status < 200 || answer.status > 299) {
-      throw new TransportError("UNAVAILABLE", `the link to the session answered HTTP ${answer.status}`, { retryable: true });
+      throw new TransportError("UNAVAILABLE", `the link to the session answered HTTP ${answer.status}`, {
+        retryable: true,
+      });
     }
     const result = fieldOf(decoded(fieldOf(decoded(answer.body.toString("utf8")), "data")), "result");
     if (recordOf(result) === undefined) throw noResult(tool);
@@ -121,6 +125,7 @@ function textOfContent(content: unknown, which: "all" | "first"): string {
 
 const reasons: readonly (readonly [RegExp, ErrorCode])[] = [
   [/\[?timeout\]?|timed out/i, "TIMEOUT"],
+  [/agb-sync: leads outside/, "OUTSIDE_ROOT"],
   [/no space left|disk quota|disk full/i, "NO_SPACE"],
   [/permission denied|operation not permitted|read-only file system/i, "PERMISSION_DENIED"],
   [/not a directory/i, "NOT_A_DIRECTORY"],
@@ -145,8 +150,14 @@ export function toolError(tool: string, text: string): TransportError {
   }
   const inner = text.replace(/^(?:Error in response: )?Execution failed\. Error code:-?\d+ Error message: /, "");
   const code = codeOfText(inner);
-  const hint = code === "PERMISSION_DENIED" ? "choose a root that the session's user may write, such as /tmp/workspace" : undefined;
-  return new TransportError(code, `${tool}: ${shorten(inner) || "failed without a reason"}`, { toolText: text, ...(hint === undefined ? {} : { hint }) });
+  const hint =
+    code === "PERMISSION_DENIED"
+      ? "choose a root that the session's user may write, such as /tmp/workspace"
+      : undefined;
+  return new TransportError(code, `${tool}: ${shorten(inner) || "failed without a reason"}`, {
+    toolText: text,
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
 function noResult(tool: string): TransportError {

@@ -87,7 +87,8 @@ export class ToolFiles {
       if (!replace || !hasCode(error, "ALREADY_EXISTS", "TOOL_FAILED")) throw error;
       const there = await this.stat(destination, signal);
       if (there === undefined) throw error;
-      if (there.kind === "directory") throw new TransportError("IS_A_DIRECTORY", `${printable(destination)} is a directory`);
+      if (there.kind === "directory")
+        throw new TransportError("IS_A_DIRECTORY", `${printable(destination)} is a directory`);
       await this.deleteFile(destination, signal);
       await this.#call("move_file", { source, destination }, signal);
     }

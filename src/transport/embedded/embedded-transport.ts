@@ -63,7 +63,7 @@ export class EmbeddedTransport implements Transport {
   }
 
   async features(): Promise<Features> {
-    return { modes: true, links: true, binary: true, removeDirectory: true };
+    return { modes: true, links: true, binary: true, removeDirectory: true, anyName: true };
   }
 
   async listDirectory(path: WorkspacePath, signal: AbortSignal): Promise<readonly Child[]> {
