@@ -322,7 +322,7 @@ export class StepRun {
 }
 
 /** Indexes of deletions that make room: something other than a deletion waits for them. */
-function awaitedBy(steps: readonly PlannedStep[]): ReadonlySet<number> {
+export function awaitedBy(steps: readonly PlannedStep[]): ReadonlySet<number> {
   const awaited = new Set<number>();
   for (let index = steps.length - 1; index >= 0; index -= 1) {
     const planned = steps[index];

@@ -43,20 +43,29 @@ export function emptyBase(sessionId: string, root: string): Base {
   return { sessionId, root, generation: 0, desiredDigest: undefined, entries: new Map() };
 }
 
-/** Base as text, the same for the same base: one header line, then one JSON line a path in path order. */
-export function formatBase(base: Base): string {
-  const header = {
+/** The first line of base as text. */
+export function formatBaseHeader(base: Base): string {
+  return JSON.stringify({
     version: 1,
     sessionId: base.sessionId,
     root: base.root,
     generation: base.generation,
     desired: base.desiredDigest ?? null,
     count: base.entries.size,
-  };
+  });
+}
+
+/** The line of one path. */
+export function formatBaseLine(path: WorkspacePath, { entry, keptOver }: BaseEntry): string {
+  return JSON.stringify([path, ...recordOf(entry), ...(keptOver ? [keptOver] : [])]);
+}
+
+/** Base as text, the same for the same base: one header line, then one JSON line a path in path order. */
+export function formatBase(base: Base): string {
   const lines = [...base.entries]
     .toSorted(([one], [other]) => comparePaths(one, other))
-    .map(([path, { entry, keptOver }]) => JSON.stringify([path, ...recordOf(entry), ...(keptOver ? [keptOver] : [])]));
-  return `${[JSON.stringify(header), ...lines].join("\n")}\n`;
+    .map(([path, entry]) => formatBaseLine(path, entry));
+  return `${[formatBaseHeader(base), ...lines].join("\n")}\n`;
 }
 
 /**

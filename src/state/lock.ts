@@ -70,6 +70,11 @@ export async function breakLock(transport: Transport, signal: AbortSignal): Prom
   return broken;
 }
 
+/** Takes the tickets of dead owners away. */
+export async function breakDeadLocks(transport: Transport, signal: AbortSignal): Promise<void> {
+  await otherTicket(transport, "", signal);
+}
+
 /** The error of whoever could not get the lock. */
 export function lockedBy(ticket: Ticket): TransportError {
   const since = new Date(ticket.startedAt).toISOString();

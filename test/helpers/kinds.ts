@@ -58,6 +58,7 @@ const onEmulator = (options: EmulatorOptions) => async () => await openOn(await 
 export const kinds: readonly Kind[] = [
   { name: "embedded, batch", strategy: "batch", isFull: true, open: openEmbedded },
   { name: "embedded, steps", strategy: "steps", isFull: true, open: openEmbedded },
+  { name: "AGB with shell, batch", strategy: "batch", isFull: true, open: onEmulator({}) },
   { name: "AGB with shell, steps", strategy: "steps", isFull: true, open: onEmulator({}) },
   {
     name: "AGB without shell, steps",

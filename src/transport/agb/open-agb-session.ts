@@ -1,3 +1,4 @@
+import { ShellEngine } from "../../apply/shell/shell-engine.ts";
 import { StepsEngine } from "../../apply/steps-engine.ts";
 import { TransportError, UsageError } from "../../errors.ts";
 import type { ConnectOptions, Session } from "../../session.ts";
@@ -67,7 +68,7 @@ export function sessionOver(
     origin,
     openWorkspace: (root) => {
       const transport: Transport = withRetry(withLimit(new AgbTransport(connection, probe, root), limit), { budget });
-      return { transport, steps: new StepsEngine(transport, concurrency), batch: undefined };
+      return { transport, steps: new StepsEngine(transport, concurrency), batch: new ShellEngine(transport) };
     },
     keepAlive,
     close: connection.close,

@@ -1,0 +1,196 @@
+import { createHash } from "node:crypto";
+import { createReadStream, createWriteStream, mkdtempSync, rmSync, type WriteStream } from "node:fs";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { createGzip } from "node:zlib";
+import { createTarPacker, packTar, type TarEntry, type TarHeader } from "modern-tar";
+
+/** One member of an archive. `open` gives exactly `sizeBytes` bytes. */
+export type ArchiveEntry =
+  | { readonly kind: "directory"; readonly name: string; readonly mode: number }
+  | {
+      readonly kind: "file";
+      readonly name: string;
+      readonly mode: number;
+      readonly sizeBytes: number;
+      open(): AsyncIterable<Uint8Array>;
+    };
+
+/** A packed archive: in memory while it is small, in a private temporary file when it is not. */
+export type Archive = {
+  readonly sizeBytes: number;
+  /** 64 hex digits over the packed bytes. */
+  readonly sha256: string;
+  open(): AsyncIterable<Uint8Array>;
+  /** Removes the temporary file. */
+  discard(): void;
+};
+
+/** Archives up to this size stay in memory. */
+const MEMORY_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Packs entries in the given order into a gzipped tar; the same entries give the same bytes. Streams: never more than
+ * one file and a few buffers are held beside the packed bytes themselves.
+ */
+export async function packArchive(entries: Iterable<ArchiveEntry>, onBytes: (bytes: number) => void): Promise<Archive> {
+  // Level 1: most of what is packed is small text, and the time to a ready workspace counts, not the last byte.
+  const gzip = createGzip({ level: 1 });
+  const spool = new Spool();
+  const source = Readable.from(tarChunks(entries, onBytes), { objectMode: false, highWaterMark: 1024 * 1024 });
+  source.once("error", (error) => gzip.destroy(error)).pipe(gzip);
+  try {
+    for await (const chunk of gzip) {
+      const bytes: Uint8Array = chunk;
+      await spool.write(bytes);
+    }
+    return await spool.finish();
+  } catch (error) {
+    spool.discard();
+    throw error;
+  }
+}
+
+/** Files up to this size are packed many at a time, which is five times as fast as streaming each. */
+const SMALL_BYTES = 256 * 1024;
+const BATCH_BYTES = 4 * 1024 * 1024;
+const BATCH_ENTRIES = 1000;
+/** What closes a tar: two blocks of zeros. */
+const END_BYTES = 1024;
+
+async function* tarChunks(
+  entries: Iterable<ArchiveEntry>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let batch: TarEntry[] = [];
+  let batchBytes = 0;
+  const flush = async () => {
+    const packed = await packTar(batch);
+    batch = [];
+    batchBytes = 0;
+    return packed.subarray(0, packed.byteLength - END_BYTES);
+  };
+  for (const entry of entries) {
+    if (entry.kind === "file" && entry.sizeBytes > SMALL_BYTES) {
+      if (batch.length > 0) yield await flush();
+      yield* streamEntry(entry, onBytes);
+      continue;
+    }
+    const body = entry.kind === "file" ? await readAll(entry.open(), entry.sizeBytes) : undefined;
+    batch.push({ header: headerOf(entry), ...(body === undefined ? {} : { body }) });
+    batchBytes += body?.byteLength ?? 0;
+    onBytes(body?.byteLength ?? 0);
+    if (batchBytes >= BATCH_BYTES || batch.length >= BATCH_ENTRIES) yield await flush();
+  }
+  if (batch.length > 0) yield await flush();
+  yield new Uint8Array(END_BYTES);
+}
+
+async function readAll(source: AsyncIterable<Uint8Array>, sizeBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of source) chunks.push(chunk);
+  const [only] = chunks;
+  return chunks.length === 1 && only?.byteLength === sizeBytes ? only : Buffer.concat(chunks);
+}
+
+async function* streamEntry(
+  entry: Extract<ArchiveEntry, { kind: "file" }>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  const { readable, controller } = createTarPacker();
+  const fill = async () => {
+    try {
+      const writer = controller.add(headerOf(entry)).getWriter();
+      for await (const chunk of entry.open()) {
+        await writer.write(Uint8Array.from(chunk));
+        onBytes(chunk.byteLength);
+      }
+      await writer.close();
+      controller.finalize();
+    } catch (error) {
+      controller.error(error);
+    }
+  };
+  void fill();
+  // The end of this one-file archive is not the end of ours: the closing blocks are held back and dropped.
+  let held: Uint8Array = new Uint8Array();
+  for await (const chunk of readable) {
+    const bytes = held.byteLength === 0 ? chunk : Buffer.concat([held, chunk]);
+    const end = Math.max(0, bytes.byteLength - END_BYTES);
+    if (end > 0) yield bytes.subarray(0, end);
+    held = bytes.subarray(end);
+  }
+}
+
+/** Long and unusual names travel in a pax record, where they have no limit and one encoding. */
+function headerOf(entry: ArchiveEntry): TarHeader {
+  const name = entry.kind === "directory" ? `${entry.name}/` : entry.name;
+  const isPlain = /^[\x20-\x7e]{1,99}$/.test(name);
+  return {
+    name: isPlain ? name : `long/${entry.kind}`,
+    ...(isPlain ? {} : { pax: { path: name } }),
+    type: entry.kind,
+    mode: entry.mode,
+    size: entry.kind === "file" ? entry.sizeBytes : 0,
+    mtime: new Date(0),
+    uid: 0,
+    gid: 0,
+  };
+}
+
+class Spool {
+  readonly #hash = createHash("sha256");
+  #chunks: Uint8Array[] = [];
+  #sizeBytes = 0;
+  #directory: string | undefined;
+  #file: WriteStream | undefined;
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#hash.update(chunk);
+    this.#sizeBytes += chunk.byteLength;
+    if (this.#file === undefined && this.#sizeBytes <= MEMORY_BYTES) {
+      this.#chunks.push(chunk);
+      return;
+    }
+    const file = this.#file ?? this.#openFile();
+    if (!file.write(chunk)) await once(file, "drain");
+  }
+
+  async finish(): Promise<Archive> {
+    if (this.#file !== undefined) {
+      this.#file.end();
+      await once(this.#file, "close");
+    }
+    const path = this.#path;
+    const chunks = this.#chunks;
+    return {
+      sizeBytes: this.#sizeBytes,
+      sha256: this.#hash.digest("hex"),
+      async *open() {
+        if (path === undefined) yield* chunks;
+        else yield* createReadStream(path);
+      },
+      discard: () => this.discard(),
+    };
+  }
+
+  discard(): void {
+    this.#chunks = [];
+    if (this.#directory !== undefined) rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  get #path(): string | undefined {
+    return this.#directory === undefined ? undefined : join(this.#directory, "archive");
+  }
+
+  #openFile(): WriteStream {
+    this.#directory = mkdtempSync(join(tmpdir(), "agb-sync-"));
+    const file = createWriteStream(join(this.#directory, "archive"), { mode: 0o600 });
+    for (const chunk of this.#chunks) file.write(chunk);
+    this.#chunks = [];
+    this.#file = file;
+    return file;
+  }
+}

@@ -1,0 +1,76 @@
+import { hasCode, TransportError } from "../../errors.ts";
+import type { Transport } from "../../transport/transport.ts";
+import { digestOf } from "../../tree/digest.ts";
+import { statePath } from "../../tree/workspace-path.ts";
+import type { Archive } from "./archive.ts";
+import type { Delivery } from "./commit-script.ts";
+
+/** What rides inside the commit command: the rest of the message is its script. */
+const INLINE_BYTES = 30_000;
+/** Bytes of the archive in one part, and how many parts are still cheaper than an upload's four calls. */
+const PART_BYTES = 42_000;
+const PARTS_BEFORE_UPLOAD = 6;
+
+export type DeliveryRequest = {
+  readonly applyId: string;
+  readonly isFresh: boolean;
+  /** Sensitive content never rides in a command (S29). */
+  readonly isSensitive: boolean;
+  /** Makes the directory that parts are written to. */
+  readonly makeStage: () => Promise<unknown>;
+};
+
+/** Brings an archive into the session the cheapest way: in the command, in parts written in parallel, or by upload. */
+export async function deliver(
+  transport: Transport,
+  archive: Archive,
+  request: DeliveryRequest,
+  signal: AbortSignal,
+): Promise<{ readonly how: Delivery; discard(): Promise<void> }> {
+  const nothing = async () => undefined;
+  if (!request.isSensitive && archive.sizeBytes <= INLINE_BYTES) {
+    const bytes = await collect(archive);
+    return { how: { kind: "inline", base64: bytes.toString("base64") }, discard: nothing };
+  }
+  const { upload } = transport;
+  const parts = Math.ceil(archive.sizeBytes / PART_BYTES);
+  // Parts of a fresh root would have to be written beside it, where the workspace's own calls do not reach.
+  if (upload !== undefined && (parts > PARTS_BEFORE_UPLOAD || request.isFresh)) {
+    try {
+      const source = { name: "archive", sizeBytes: archive.sizeBytes, open: () => archive.open() };
+      const uploaded = await upload(source, signal);
+      return {
+        how: { kind: "upload", path: uploaded.absolutePath, sizeBytes: archive.sizeBytes },
+        discard: () => uploaded.discard(),
+      };
+    } catch (error) {
+      if (request.isFresh || !hasCode(error, "NOT_POSSIBLE_HERE")) throw error;
+    }
+  } else if (request.isFresh) {
+    throw new TransportError("NOT_POSSIBLE_HERE", "the session has no file transfer");
+  }
+  await request.makeStage();
+  const bytes = await collect(archive);
+  const writes: Promise<void>[] = [];
+  for (let part = 0; part * PART_BYTES < bytes.byteLength; part += 1) {
+    const text = Buffer.from(bytes.subarray(part * PART_BYTES, (part + 1) * PART_BYTES).toString("base64"));
+    const path = statePath("stage", request.applyId, `part-${String(part).padStart(6, "0")}`);
+    const content = {
+      digest: digestOf(text),
+      sizeBytes: text.byteLength,
+      sensitive: true,
+      async *open() {
+        yield text;
+      },
+    };
+    writes.push(transport.writeFile(path, content, 0o600, signal));
+  }
+  await Promise.all(writes);
+  return { how: { kind: "parts" }, discard: nothing };
+}
+
+async function collect(archive: Archive): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of archive.open()) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

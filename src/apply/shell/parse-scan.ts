@@ -1,0 +1,113 @@
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { TransportError } from "../../errors.ts";
+import type { Digest } from "../../tree/digest.ts";
+import { digestFromHex } from "../../tree/digest.ts";
+import type { Entry } from "../../tree/entry.ts";
+import type { WorkspacePath } from "../../tree/workspace-path.ts";
+import { workspacePath, workspacePathFault } from "../../tree/workspace-path.ts";
+
+/** What the scan command answered. `isIndexed`: the entry is as the index has it, so base knows its digest. */
+export type ScanAnswer =
+  | { readonly kind: "missing" }
+  | { readonly kind: "notdir" }
+  | { readonly kind: "same" }
+  | {
+      readonly kind: "tree";
+      readonly baseText: string | undefined;
+      readonly found: ReadonlyMap<WorkspacePath, { readonly entry: Entry; readonly isIndexed: boolean }>;
+      readonly digests: ReadonlyMap<WorkspacePath, Digest>;
+      /** Names that are no valid text: they cannot be declared and are left alone. */
+      readonly unnameable: number;
+    };
+
+/** Largest answer that is unpacked. */
+const LARGEST_BYTES = 1024 * 1024 * 1024;
+
+/** @throws {TransportError} `BAD_ANSWER` for anything but a whole answer; `PERMISSION_DENIED` for a partial listing. */
+export async function parseScan(text: string): Promise<ScanAnswer> {
+  const [kind = "", ...rest] = text.split("\n");
+  if (kind === "missing" || kind === "notdir" || kind === "same") return { kind };
+  if (kind !== "tree") throw bad("an unknown word");
+  const bytes = await unpack(rest.join(""));
+  const lengthEnd = bytes.indexOf(0);
+  const baseBytes = Number(bytes.subarray(0, lengthEnd).toString("latin1"));
+  if (lengthEnd < 0 || !Number.isSafeInteger(baseBytes) || baseBytes > bytes.byteLength) throw bad("no base");
+  const recordsStart = lengthEnd + 1 + baseBytes;
+  const baseText = baseBytes === 0 ? undefined : bytes.subarray(lengthEnd + 1, recordsStart).toString("utf8");
+  const records = bytes.subarray(recordsStart);
+  const found = new Map<WorkspacePath, { entry: Entry; isIndexed: boolean }>();
+  const digests = new Map<WorkspacePath, Digest>();
+  let unnameable = 0;
+  let stage: "records" | "digests" = "records";
+  let isWhole = false;
+  for (let start = 0; start < records.byteLength; ) {
+    const end = records.indexOf(0, start);
+    if (end < 0) throw bad("a record without an end");
+    const record = records.subarray(start, end);
+    start = end + 1;
+    if (stage === "records" && record.byteLength === 1 && record[0] === HASH) {
+      stage = "digests";
+      continue;
+    }
+    const line = record.toString("utf8");
+    if (!Buffer.from(line).equals(record)) {
+      unnameable += 1;
+      continue;
+    }
+    if (stage === "digests") {
+      const digest = digestFromHex(line.slice(0, 64));
+      if (digest === undefined || !line.startsWith("  ./", 64)) throw bad("a digest line");
+      digests.set(pathOf(line.slice(68)), digest);
+      continue;
+    }
+    const isIndexed = line.startsWith("\t");
+    const body = isIndexed ? line.slice(1) : line;
+    if (body.startsWith("z//")) {
+      isWhole = body === "z//0";
+      continue;
+    }
+    const slashes = body.indexOf("//");
+    if (!body.startsWith("./") || slashes < 3) throw bad("a record");
+    found.set(pathOf(body.slice(2, slashes)), { entry: entryOf(body.slice(slashes + 2)), isIndexed });
+  }
+  if (stage !== "digests") throw bad("no end of the listing");
+  if (!isWhole) {
+    throw new TransportError("PERMISSION_DENIED", "a directory of the workspace cannot be listed in the session", {
+      hint: "make it readable, or put it under ignore:",
+    });
+  }
+  return { kind: "tree", baseText, found, digests, unnameable };
+}
+
+const HASH = 0x23;
+
+async function unpack(base64: string): Promise<Buffer> {
+  try {
+    return await promisify(gunzip)(Buffer.from(base64, "base64"), { maxOutputLength: LARGEST_BYTES });
+  } catch (cause) {
+    throw new TransportError("BAD_ANSWER", "scan: the answer cannot be unpacked", { retryable: true, cause });
+  }
+}
+
+function pathOf(text: string): WorkspacePath {
+  const fault = workspacePathFault(text);
+  if (fault !== undefined) throw bad(`a path that ${fault}`);
+  return workspacePath(text);
+}
+
+/** `d 755`, `l target`, `f 644 12 <mtime> <ctime> <inode>`, `s`. */
+function entryOf(fields: string): Entry {
+  if (fields === "s") return { kind: "special" };
+  if (fields.startsWith("l ")) return { kind: "link", target: fields.slice(2) };
+  const match = /^(d|f) ([0-7]{1,4})(?: (\d{1,16}) \S+ \S+ \d+)?$/.exec(fields);
+  if (match === null || (match[1] === "f") !== (match[3] !== undefined)) throw bad("fields");
+  const mode = Number.parseInt(match[2] ?? "", 8);
+  return match[1] === "d" ? { kind: "directory", mode } : { kind: "file", mode, sizeBytes: Number(match[3]) };
+}
+
+function bad(what: string): TransportError {
+  return new TransportError("BAD_ANSWER", `scan: the session's answer holds ${what} that cannot be read`, {
+    retryable: true,
+  });
+}
