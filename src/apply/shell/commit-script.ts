@@ -120,6 +120,7 @@ o() {
   OP=$1
   if [ -n "$STOP" ]; then bad "$OP" all skipped 'a write or move of this run failed'; return; fi
   if [ -n "$BAD" ]; then for d in $2; do case " $BAD" in *" $d "*) bad "$OP" all skipped 'a step it waits for was not done'; return ;; esac; done; fi
+  case $4 in P) make "$3" ;; esac
   enter "$3" || { bad "$OP" all "$WHY" 'the directory is not where it should be'; return; }
   shift 3; "$@"
 }
@@ -127,6 +128,15 @@ only_if_all_went_well() { [ -z "$BAD" ] || STOP=1; }
 try() { e=$("$@" 2>&1) || { bad "$OP" all failed "$e"; return 1; }; }
 is_there() { [ -e "$1" ] || [ -L "$1" ]; }
 is_dir() { [ -d "$1" ] && [ ! -L "$1" ]; }
+make() {
+  [ -d "$R/$1" ] && return 0
+  leave; AT='?'; cd -P "$R" || return 1
+  set -f; old=$IFS; IFS=/; set -- $1; IFS=$old; set +f
+  for n in "$@"; do
+    here=$PWD; is_dir "./$n" || mkdir "./$n" 2>/dev/null || { WHY=missing; return 1; }
+    cd -P "./$n" && [ "$PWD" = "$here/$n" ] || { WHY=outside; return 1; }
+  done
+}
 T() { if is_there "./$2"; then bad "$OP" all appeared ''; else try mv -n -T "$ST/t/\${AT:+$AT/}$2" "./$2" && { if is_there "$ST/t/\${AT:+$AT/}$2"; then bad "$OP" all appeared ''; fi; }; fi; }
 W() {
   f=$1; shift; k=0; n=$#
@@ -145,7 +155,7 @@ U() { if is_there "$ST/h/$1" && ! is_there "./$2"; then mv -n -T "$ST/h/$1" "./$
 M() {
   exec 4<.; from=/proc/self/fd/4; [ -d "$from/." ] || from=$PWD
   m=$CLOSED; CLOSED=
-  if enter "$1"; then
+  if make "$1" && enter "$1"; then
     if is_there "./$3"; then bad "$OP" all appeared ''; else try mv -n -T "$from/$2" "./$3"; fi
   else bad "$OP" all "$WHY" 'the directory is not where it should be'; fi
   [ -z "$m" ] || chmod "$m" "$from/."
