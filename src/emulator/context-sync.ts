@@ -104,7 +104,10 @@ function report(task: Task): { readonly status: string; readonly [key: string]: 
   const isShown = task.status !== "Running" && task.pollsLeft <= 0;
   task.pollsLeft -= 1;
   return {
-    ...{ contextId: task.contextId, path: task.path, taskType: task.taskType, startTime: task.startTime },
+    contextId: task.contextId,
+    path: task.path,
+    taskType: task.taskType,
+    startTime: task.startTime,
     status: isShown ? task.status : "Running",
     finishTime: isShown ? task.finishTime : 0,
     errorMessage: isShown ? task.errorMessage : "",
@@ -120,7 +123,7 @@ async function bring(
   store: ObjectStore,
 ): Promise<void> {
   const directory = path.replace(/\/+$/, "");
-  for (const stored of [...context.objects.values()]) {
+  for (const stored of context.objects.values()) {
     const name = posix.normalize(stored.path);
     if (name !== directory && !name.startsWith(`${directory}/`)) continue;
     makeDirectories({ session, settings }, posix.dirname(name));

@@ -38,9 +38,9 @@ export type Namespace = {
   /** Where the emulator finds the tree. */
   readonly tree: string;
   /** Leaves no free byte on the session's disk; undefined for sessions without one. */
-  readonly fillDisk: (() => void) | undefined;
+  readonly fillDisk: ((this: void) => void) | undefined;
   /** Takes back what `fillDisk` took. */
-  readonly freeDisk: (() => void) | undefined;
+  readonly freeDisk: ((this: void) => void) | undefined;
   /** Runs one program in its own process group, which is killed at the timeout. Calls run side by side. */
   run(request: RunRequest): Promise<RunResult>;
   /** Ends every process of the session, background ones too. */
@@ -97,8 +97,21 @@ async function start(options: NamespaceOptions, proc: "own-proc" | "shared-proc"
   const child = spawn(
     unshare,
     [
-      ...["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"],
-      ...["sh", "-c", setUp, "sh", options.tableFile, options.tree, String(options.disk?.sizeBytes ?? "")],
+      "--user",
+      "--map-root-user",
+      "--mount",
+      "--pid",
+      "--fork",
+      "--kill-child",
+      "--propagation",
+      "private",
+      "sh",
+      "-c",
+      setUp,
+      "sh",
+      options.tableFile,
+      options.tree,
+      String(options.disk?.sizeBytes ?? ""),
     ],
     { stdio: ["pipe", "pipe", "pipe"], env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" }, detached: true },
   );
@@ -134,7 +147,12 @@ async function start(options: NamespaceOptions, proc: "own-proc" | "shared-proc"
   }
 }
 
-type Disk = { readonly tree: string; fill(): void; free(): void; close(): void };
+type Disk = {
+  readonly tree: string;
+  readonly fill: (this: void) => void;
+  readonly free: (this: void) => void;
+  readonly close: (this: void) => void;
+};
 
 /** The new disk, reached through a descriptor: it is mounted in the namespace only and has no path here. */
 async function prepareDisk(

@@ -16,7 +16,7 @@ export type Kind = {
   readonly strategy: "steps" | "batch";
   /** False where the session cannot hold modes, links or binary content. */
   readonly isFull: boolean;
-  open(): Promise<TestSession>;
+  readonly open: (this: void) => Promise<TestSession>;
 };
 
 const signal = new AbortController().signal;

@@ -41,9 +41,7 @@ class OpsBuilder {
   constructor(steps: readonly PlannedStep[], keepsBackup: boolean) {
     this.#steps = steps;
     this.#keepsBackup = keepsBackup;
-    this.#newDirectories = new Set(
-      steps.flatMap(({ step }) => (step.op === "create-directory" ? [step.path] : [])),
-    );
+    this.#newDirectories = new Set(steps.flatMap(({ step }) => (step.op === "create-directory" ? [step.path] : [])));
   }
 
   build(): readonly Op[] {
@@ -148,7 +146,10 @@ class OpsBuilder {
 
   /** Files that do not come with a new directory, many of one directory at a time. */
   #addWrites(): void {
-    const groups = new Map<string, { path: WorkspacePath; isNew: boolean; members: { index: number; name: string }[] }>();
+    const groups = new Map<
+      string,
+      { path: WorkspacePath; isNew: boolean; members: { index: number; name: string }[] }
+    >();
     for (const { step, index } of this.#all((one) => one.op === "write")) {
       if (step.op !== "write" || this.#opOfStep.has(index)) continue;
       if (step.before !== undefined && step.backup) {
@@ -184,7 +185,12 @@ class OpsBuilder {
     }
     for (const { path, members } of groups.values()) {
       for (const some of inLines(members)) {
-        this.#add(path, some.map(({ index }) => index), `X ${some.map(({ name }) => name).join(" ")}`, []);
+        this.#add(
+          path,
+          some.map(({ index }) => index),
+          `X ${some.map(({ name }) => name).join(" ")}`,
+          [],
+        );
       }
     }
     for (const { step, index } of deletions) {
@@ -218,8 +224,7 @@ function preconditions(steps: readonly PlannedStep[]): Omit<CommitOps, "ops"> {
     if (step.op === "delete") freed.add(step.path);
     if (step.op === "move") freed.add(step.from);
   }
-  const isFreed = (path: WorkspacePath) =>
-    freed.has(path) || ancestorsOf(path).some((ancestor) => freed.has(ancestor));
+  const isFreed = (path: WorkspacePath) => freed.has(path) || ancestorsOf(path).some((ancestor) => freed.has(ancestor));
   const created = new Set(steps.flatMap(({ step }) => (step.op === "create-directory" ? [step.path] : [])));
   const absent: WorkspacePath[] = [];
   const files: { path: WorkspacePath; digest: string }[] = [];

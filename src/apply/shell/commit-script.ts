@@ -45,9 +45,7 @@ export function stageOf(root: string, applyId: string, isFresh: boolean): string
  */
 export function enterStage(root: string, applyId: string, isFresh: boolean): string {
   const parent = isFresh ? dirname(root) : root;
-  const names = isFresh
-    ? [posix.basename(stageOf(root, applyId, true))]
-    : [".agb-sync", "stage", applyId];
+  const names = isFresh ? [posix.basename(stageOf(root, applyId, true))] : [".agb-sync", "stage", applyId];
   return `
 mkdir -p ${quoteForShell(parent)} && cd -P ${quoteForShell(parent)} || exit 1
 for n in ${names.map(quoteForShell).join(" ")}; do

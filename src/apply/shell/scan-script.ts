@@ -1,5 +1,5 @@
-import type { Digest } from "../../tree/digest.ts";
 import { quoteForShell } from "../../transport/shell-quote.ts";
+import type { Digest } from "../../tree/digest.ts";
 
 /** What the session is asked to look at. */
 export type ScanScriptInput = {
@@ -78,7 +78,10 @@ export function commitFunctions(): string {
  * The gitignore patterns that `find` can apply itself. `isWhole` says that these are all: then nothing that is ignored
  * appears in the session's answer. A negation makes every pattern depend on the others, so none is taken then.
  */
-export function prunesOf(patterns: readonly string[]): { readonly prunes: readonly string[]; readonly isWhole: boolean } {
+export function prunesOf(patterns: readonly string[]): {
+  readonly prunes: readonly string[];
+  readonly isWhole: boolean;
+} {
   const rules = patterns.map((line) => line.trimEnd()).filter((line) => line !== "" && !line.startsWith("#"));
   if (rules.some((rule) => rule.startsWith("!"))) return { prunes: [], isWhole: false };
   const prunes = rules.map(pruneOf);

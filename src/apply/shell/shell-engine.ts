@@ -1,33 +1,42 @@
-import { createHash } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { hasCode, TransportError } from "../../errors.ts";
 import type { Base } from "../../state/base.ts";
-import { changeBase, emptyBase, formatBaseHeader, formatBaseLine, parseBase } from "../../state/base.ts";
+import { changeBase, emptyBase, formatBaseHeader, parseBase } from "../../state/base.ts";
 import { readBase, writeBase } from "../../state/base-store.ts";
 import { breakDeadLocks, isDead, lockedBy, parseTicket, ticketOf } from "../../state/lock.ts";
 import { runMarked } from "../../transport/agb/shell-tool.ts";
 import type { SessionProbe, Transport } from "../../transport/transport.ts";
-import type { Content } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { Entry } from "../../tree/entry.ts";
 import { printable } from "../../tree/printable.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
-import { comparePaths, isStatePath, statePath } from "../../tree/workspace-path.ts";
-import { quoteForShell } from "../../transport/shell-quote.ts";
+import { isStatePath, statePath } from "../../tree/workspace-path.ts";
 import { baseChangesOf } from "../base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult, StepResult } from "../engine.ts";
-import type { Archive, ArchiveEntry } from "./archive.ts";
-import { packArchive } from "./archive.ts";
 import type { CommitOps } from "./commit-ops.ts";
-import { commitOps, OWNER_ALL } from "./commit-ops.ts";
+import { commitOps } from "./commit-ops.ts";
 import { commitCommand, enterStage } from "./commit-script.ts";
 import { deliver } from "./deliver.ts";
+import { digestOfLines, freshSteps, packCommit, stagedFiles, touchedBy } from "./pack-commit.ts";
 import { parseReport, type Report } from "./parse-report.ts";
 import { parseScan, type ScanAnswer } from "./parse-scan.ts";
 import { prunesOf, scanScript } from "./scan-script.ts";
 
 /** Programs without which a workspace is read and changed step by step. */
-const needed = ["base64", "sha256sum", "sha256sum-z", "find", "sort", "comm", "xargs", "tar", "gzip", "mv-T", "head", "tail"];
+const needed = [
+  "base64",
+  "sha256sum",
+  "sha256sum-z",
+  "find",
+  "sort",
+  "comm",
+  "xargs",
+  "tar",
+  "gzip",
+  "mv-T",
+  "head",
+  "tail",
+];
 const SCAN_TIMEOUT_MS = 48_000;
 const COMMIT_TIMEOUT_MS = 48_000;
 /** Changed files are hashed with the scan while they are no more than this; base without an index may cost more. */
@@ -101,15 +110,24 @@ export class ShellEngine implements Engine {
     const next = changeBase(base, changes, request.desiredDigest);
     const ops = commitOps(isFresh ? freshSteps(request) : request.steps, request.backup);
     const backupName = nameOfBackup(new Date(), request.applyId);
-    const touched = touchedBy(changes.map(({ path }) => path), next);
+    const touched = touchedBy(
+      changes.map(({ path }) => path),
+      next,
+    );
     const staged = stagedFiles(request);
-    const { archive, dups } = await this.#pack(request, { base, next, changes, ops, touched, staged, isFresh });
+    const archive = await packCommit(request, { base, next, changes, ops, touched, staged, isFresh });
     try {
       const { root, sessionId } = this.#transport;
       const makeStage = () => this.#ask(enterStage(root, request.applyId, isFresh), "make the stage", signal);
-      const isSensitive = request.steps.some(({ step }) => step.op === "write" && step.sensitive) ||
-        [...dups, ...staged].some(({ content }) => content.sensitive);
-      const delivery = await deliver(this.#transport, archive, { applyId: request.applyId, isFresh, isSensitive, makeStage }, signal);
+      const isSensitive =
+        request.steps.some(({ step }) => step.op === "write" && step.sensitive) ||
+        staged.some(({ content }) => content.sensitive);
+      const delivery = await deliver(
+        this.#transport,
+        archive,
+        { applyId: request.applyId, isFresh, isSensitive, makeStage },
+        signal,
+      );
       const command = () =>
         commitCommand({
           root,
@@ -117,7 +135,10 @@ export class ShellEngine implements Engine {
           isFresh,
           delivery: delivery.how,
           archiveSha256: archive.sha256,
-          stagedSha256: digestOfLines(staged.map(({ path, content }) => ({ path, digest: content.digest })), "sorted"),
+          stagedSha256: digestOfLines(
+            staged.map(({ path, content }) => ({ path, digest: content.digest })),
+            "sorted",
+          ),
           beforeSha256: digestOfLines(ops.files, "as given"),
           afterSha256: digestOfLines(touched.files, "as given"),
           baseGeneration: request.baseGeneration,
@@ -144,7 +165,8 @@ export class ShellEngine implements Engine {
     const parsed = answer.baseText === undefined ? undefined : parseBase(answer.baseText, sessionId, root);
     if (parsed !== undefined && "fault" in parsed) warnings.push(`the stored base ${parsed.fault} and is not used`);
     const base = parsed === undefined || "fault" in parsed ? undefined : parsed;
-    if (answer.unnameable > 0) warnings.push(`${answer.unnameable} names in the session are not valid text and are left alone`);
+    if (answer.unnameable > 0)
+      warnings.push(`${answer.unnameable} names in the session are not valid text and are left alone`);
     const actual = new Map<WorkspacePath, Entry>();
     const missing: WorkspacePath[] = [];
     for (const [path, { entry, isIndexed }] of answer.found) {
@@ -158,7 +180,8 @@ export class ShellEngine implements Engine {
       const isWanted = known !== undefined || (entry.kind === "file" && request.wanted.get(path) === entry.sizeBytes);
       if (entry.kind === "file" && digest === undefined && isWanted) missing.push(path);
     }
-    const late = missing.length === 0 ? new Map<WorkspacePath, Digest>() : await this.#transport.digestFiles(missing, signal);
+    const late =
+      missing.length === 0 ? new Map<WorkspacePath, Digest>() : await this.#transport.digestFiles(missing, signal);
     for (const [path, digest] of late) {
       const entry = actual.get(path);
       if (entry?.kind === "file") actual.set(path, { ...entry, digest });
@@ -174,7 +197,10 @@ export class ShellEngine implements Engine {
     }
     const lacks = needed.filter((program) => !probe.commands.has(program));
     if (lacks.length > 0 || !probe.gnuFind) {
-      throw new TransportError("NOT_POSSIBLE_HERE", `the session lacks ${[...lacks, ...(probe.gnuFind ? [] : ["find -printf"])].join(", ")}`);
+      throw new TransportError(
+        "NOT_POSSIBLE_HERE",
+        `the session lacks ${[...lacks, ...(probe.gnuFind ? [] : ["find -printf"])].join(", ")}`,
+      );
     }
     return probe;
   }
@@ -203,7 +229,9 @@ printf %s "$out" | tail -c +${page * PAGE_BYTES + 1} | head -c ${PAGE_BYTES}`;
       const head = lineEnd < 0 ? text : text.slice(0, lineEnd);
       identity ??= head;
       if (head !== identity) {
-        throw new TransportError("UNAVAILABLE", `${what}: the workspace changed between two pages`, { retryable: true });
+        throw new TransportError("UNAVAILABLE", `${what}: the workspace changed between two pages`, {
+          retryable: true,
+        });
       }
       pages.push(lineEnd < 0 ? "" : text.slice(lineEnd + 1));
       if ((page + 1) * PAGE_BYTES >= Number(head.split(" ")[1])) return pages.join("");
@@ -216,61 +244,6 @@ printf %s "$out" | tail -c +${page * PAGE_BYTES + 1} | head -c ${PAGE_BYTES}`;
     const found = base ?? emptyBase(this.#transport.sessionId, this.#transport.root);
     if (found.generation !== request.baseGeneration) throw stale();
     return found;
-  }
-
-  async #pack(request: CommitRequest, parts: PackParts): Promise<{ archive: Archive; dups: readonly StagedFile[] }> {
-    const { base, next, changes, ops, touched, staged, isFresh } = parts;
-    const first = new Map<Digest, StagedFile>();
-    const dups: StagedFile[] = [];
-    const entries: ArchiveEntry[] = stagedDirectories(request);
-    for (const file of staged) {
-      const original = first.get(file.content.digest);
-      first.set(file.content.digest, original ?? file);
-      // A small file twice in the archive costs less than a process that copies it.
-      if (original !== undefined && file.content.sizeBytes > COPY_FROM_BYTES) dups.push(file);
-      else entries.push({ kind: "file", name: `t/${file.path}`, mode: file.mode | 0o200, sizeBytes: file.content.sizeBytes, open: () => file.content.open() });
-    }
-    const copies = dups.map(({ path, mode, content }) => {
-      const original = first.get(content.digest)?.path ?? path;
-      const to = quoteForShell(`t/${path}`);
-      return `cp ${quoteForShell(`t/${original}`)} ${to} && chmod ${(mode | 0o200).toString(8)} ${to}`;
-    });
-    const closing = staged.flatMap(({ path, mode }) => ((mode & 0o200) === 0 ? [`chmod ${mode.toString(8)} ${quoteForShell(`t/${path}`)}`] : []));
-    const removed = changes.flatMap(({ path }) => {
-      const entry = base.entries.get(path);
-      return entry === undefined ? [] : [formatBaseLine(path, entry)];
-    });
-    const added = [...new Set(changes.map(({ path }) => path))].flatMap((path) => {
-      const entry = next.entries.get(path);
-      return entry === undefined ? [] : [formatBaseLine(path, entry)];
-    });
-    const freshBase = [formatBaseHeader(next), ...[...next.entries].toSorted(([one], [other]) => comparePaths(one, other)).map(([path, entry]) => formatBaseLine(path, entry))];
-    entries.push(
-      textEntry("dups", [...copies, ...closing].join("\n")),
-      textEntry("ops", ops.ops.map(({ line }) => line).join("\n")),
-    );
-    if (isFresh) entries.push({ kind: "directory", name: "t/.agb-sync", mode: 0o700 }, textEntry("t/.agb-sync/base.json", freshBase.join("\n")));
-    else {
-      const checks = [
-        ...ops.absent.map((path) => `A ${quoteForShell(path)}`),
-        ...ops.links.map(({ path, target }) => `K ${quoteForShell(path)} ${quoteForShell(target)}`),
-      ];
-      entries.push(
-        textEntry("checks", checks.join("\n")),
-        listEntry("pre", ops.files.map(({ path }) => path)),
-        listEntry("files", touched.files.map(({ path }) => path)),
-        listEntry("others", touched.others),
-        textEntry("base-removed", removed.join("\n")),
-        textEntry("base-added", added.join("\n")),
-      );
-    }
-    const totalBytes = staged.reduce((sum, { content }) => sum + content.sizeBytes, 0);
-    let doneBytes = 0;
-    const archive = await packArchive(entries, (bytes) => {
-      doneBytes += bytes;
-      request.onBytes(Math.min(doneBytes, totalBytes), totalBytes);
-    });
-    return { archive, dups };
   }
 
   /** Sends the command until it has a report that is the end of it: a lost answer or a long run is asked for again. */
@@ -318,14 +291,19 @@ printf %s "$out" | tail -c +${page * PAGE_BYTES + 1} | head -c ${PAGE_BYTES}`;
         await this.#transport.deleteFile(statePath("locks", `${request.applyId}.json`), late);
         this.#base = changed;
         // Somebody else's change came in between: what is done is recorded, the rest is planned anew.
-        if (report.faults.every(({ code }) => code === "appeared" || code === "changed" || code === "skipped")) throw stale();
+        if (report.faults.every(({ code }) => code === "appeared" || code === "changed" || code === "skipped"))
+          throw stale();
         tell();
         return { results, verified: false, backupPath };
       }
       case "damaged":
-        throw new TransportError("VERIFY_FAILED", "the session did not keep the bytes it was sent; nothing was changed", {
-          hint: "apply again; if it happens again, look at the free space of the session",
-        });
+        throw new TransportError(
+          "VERIFY_FAILED",
+          "the session did not keep the bytes it was sent; nothing was changed",
+          {
+            hint: "apply again; if it happens again, look at the free space of the session",
+          },
+        );
       case "failed":
       case "died":
       case "running": {
@@ -344,30 +322,20 @@ printf %s "$out" | tail -c +${page * PAGE_BYTES + 1} | head -c ${PAGE_BYTES}`;
       await breakDeadLocks(this.#transport, signal);
     } else {
       if (request.lock.timeoutMs <= 0) {
-        throw lockedBy(ticket ?? { owner: "somebody", host: "", process: 0, startedAt: Date.now(), expiresAt: Date.now() });
+        throw lockedBy(
+          ticket ?? { owner: "somebody", host: "", process: 0, startedAt: Date.now(), expiresAt: Date.now() },
+        );
       }
       await wait(200 + Math.random() * 300, undefined, { signal });
     }
     const timeoutMs = Math.max(0, request.lock.timeoutMs - 500);
-    const again = `${request.applyId.slice(0, -4)}${Math.floor(Math.random() * 65_536).toString(16).padStart(4, "0")}`;
+    const again = `${request.applyId.slice(0, -4)}${Math.floor(Math.random() * 65_536)
+      .toString(16)
+      .padStart(4, "0")}`;
     return await this.commit({ ...request, applyId: again, lock: { ...request.lock, timeoutMs } }, signal);
   }
 }
 
-/** Larger files that occur twice are copied in the session. */
-const COPY_FROM_BYTES = 4096;
-
-type StagedFile = { readonly path: WorkspacePath; readonly mode: number; readonly content: Content };
-type Touched = { readonly files: readonly { path: WorkspacePath; digest: string }[]; readonly others: readonly WorkspacePath[] };
-type PackParts = {
-  readonly base: Base;
-  readonly next: Base;
-  readonly changes: readonly { readonly path: WorkspacePath }[];
-  readonly ops: CommitOps;
-  readonly touched: Touched;
-  readonly staged: readonly StagedFile[];
-  readonly isFresh: boolean;
-};
 type ConcludeContext = {
   readonly request: CommitRequest;
   readonly ops: CommitOps;
@@ -375,52 +343,6 @@ type ConcludeContext = {
   readonly next: Base;
   readonly backupName: string;
 };
-
-/** On a fresh root directories and files come out of the archive; links are made, and modes closed, before it goes live. */
-function freshSteps(request: CommitRequest): CommitRequest["steps"] {
-  return request.steps.flatMap(({ step }): CommitRequest["steps"] => {
-    if (step.op === "create-link") return [{ step, after: [] }];
-    if (step.op !== "create-directory" || (step.mode & OWNER_ALL) === OWNER_ALL) return [];
-    const closing = { op: "set-mode", path: step.path, mode: step.mode, before: undefined } as const;
-    return [{ step: closing, after: [] }];
-  });
-}
-
-function stagedFiles(request: CommitRequest): readonly StagedFile[] {
-  return request.steps.flatMap(({ step }) => {
-    if (step.op !== "write") return [];
-    const content = request.contents.get(step.digest);
-    if (content === undefined) throw new TransportError("INTERNAL", `no content for ${step.path}`);
-    return [{ path: step.path, mode: step.mode, content }];
-  });
-}
-
-function stagedDirectories(request: CommitRequest): ArchiveEntry[] {
-  return request.steps.flatMap(({ step }): ArchiveEntry[] =>
-    step.op === "create-directory" ? [{ kind: "directory", name: `t/${step.path}`, mode: step.mode | OWNER_ALL }] : [],
-  );
-}
-
-/** What base records anew: files, with the digests they must have, and everything else. */
-function touchedBy(paths: readonly WorkspacePath[], next: Base): Touched {
-  const files: { path: WorkspacePath; digest: string }[] = [];
-  const others: WorkspacePath[] = [];
-  for (const path of new Set(paths)) {
-    const entry = next.entries.get(path)?.entry;
-    if (entry?.kind === "file" && entry.digest !== undefined) files.push({ path, digest: entry.digest });
-    else if (entry !== undefined) others.push(path);
-  }
-  return { files, others };
-}
-
-/** The digest of what `sha256sum -z` prints for these files; "" for none. */
-function digestOfLines(files: readonly { readonly path: string; readonly digest: string }[], order: "sorted" | "as given"): string {
-  if (files.length === 0) return "";
-  const hash = createHash("sha256");
-  const ordered = order === "sorted" ? files.toSorted((one, other) => comparePaths(one.path, other.path)) : files;
-  for (const { path, digest } of ordered) hash.update(`${digest.slice("sha256:".length)}  ./${path}\0`);
-  return hash.digest("hex");
-}
 
 function settle(results: StepResult[], ops: CommitOps, fault: Report["faults"][number], request: CommitRequest): void {
   const op = ops.ops[fault.op];
@@ -433,37 +355,15 @@ function settle(results: StepResult[], ops: CommitOps, fault: Report["faults"][n
     }
     const step = request.steps[index]?.step;
     const path = step === undefined ? "" : step.op === "move" ? step.to : step.path;
-    const message = fault.code === "failed" ? fault.text : `${fault.code} in the session while this apply was under way`;
-    const code = /permission denied|not permitted/i.test(fault.text) ? "PERMISSION_DENIED" : fault.code === "outside" ? "OUTSIDE_ROOT" : "TOOL_FAILED";
+    const message =
+      fault.code === "failed" ? fault.text : `${fault.code} in the session while this apply was under way`;
+    const code = /permission denied|not permitted/i.test(fault.text)
+      ? "PERMISSION_DENIED"
+      : fault.code === "outside"
+        ? "OUTSIDE_ROOT"
+        : "TOOL_FAILED";
     results[index] = { status: "failed", error: new TransportError(code, `${printable(path)}: ${printable(message)}`) };
   }
-}
-
-function textEntry(name: string, text: string): ArchiveEntry {
-  const bytes = Buffer.from(text === "" ? "" : `${text}\n`);
-  return {
-    kind: "file",
-    name,
-    mode: 0o600,
-    sizeBytes: bytes.byteLength,
-    async *open() {
-      yield bytes;
-    },
-  };
-}
-
-/** Paths as data: each ends in NUL. */
-function listEntry(name: string, paths: readonly WorkspacePath[]): ArchiveEntry {
-  const bytes = Buffer.from(paths.map((path) => `./${path}\0`).join(""));
-  return {
-    kind: "file",
-    name,
-    mode: 0o600,
-    sizeBytes: bytes.byteLength,
-    async *open() {
-      yield bytes;
-    },
-  };
 }
 
 function nameOfBackup(now: Date, applyId: string): string {

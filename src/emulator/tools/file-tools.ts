@@ -143,7 +143,10 @@ export function getFileInfo(call: ToolCall): ToolAnswer {
     within(call.session, path, follows, (place) => {
       const stats = existing(place);
       const letters = "rwxrwxrwx";
-      const permissions = [...letters].map((letter, index) => (stats.mode & (0o400 >> index) ? letter : "-")).join("");
+      const permissions = letters
+        .split("")
+        .map((letter, index) => (stats.mode & (0o400 >> index) ? letter : "-"))
+        .join("");
       const modified = stats.mtime.toISOString().slice(0, 19).replace("T", " ");
       return answer(
         [

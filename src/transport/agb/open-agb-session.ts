@@ -43,7 +43,7 @@ export async function openAgbSession(options: ConnectOptions, concurrency: numbe
       counters: client.pool.counters,
       timeoutMs: client.timeoutMs,
       lacksShell: details.servers.size > 0 && !details.servers.has("shell"),
-      close: account.close,
+      close: () => account.close(),
     };
     return sessionOver(connection, origin, concurrency, (signal) => sessions.keepAlive(details.sessionId, signal));
   } catch (error) {
