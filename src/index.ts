@@ -12,3 +12,5 @@ export { apply, applyPlan, drift, makePlan as plan } from "./reconcile.ts";
 export type { ApplyReport } from "./report.ts";
 export type { ConnectOptions, Session, Workspace } from "./session.ts";
 export type { Transport } from "./transport/transport.ts";
+export type { WatchEvent, WatchOptions } from "./watch/watch.ts";
+export { watch } from "./watch/watch.ts";

@@ -15,6 +15,7 @@ import { pruneRuleFor } from "./plan/policy.ts";
 import { possibleHere } from "./plan/possible-here.ts";
 import type { Phase, ProgressListener } from "./progress.ts";
 import type { ApplyReport } from "./report.ts";
+import { runCommands } from "./run/run-commands.ts";
 import type { Session, Workspace } from "./session.ts";
 import type { Base, BaseChange } from "./state/base.ts";
 import { emptyBase } from "./state/base.ts";
@@ -44,6 +45,10 @@ export type ReconcileOptions = {
   readonly sourceCache?: SourceCache;
   /** The whole tree is wanted even when the session already is as declared. */
   readonly fullScan?: boolean;
+  /** Default true: the manifest's commands run after a complete apply. */
+  readonly runCommands?: boolean;
+  /** Leaves local files out of this run, such as an editor's temporary ones. */
+  readonly isTransient?: (path: WorkspacePath, modifiedMs: number) => boolean;
   readonly onEvent?: ProgressListener;
   readonly signal: AbortSignal;
 };
@@ -85,7 +90,11 @@ export async function makePlan(
   const phase = phases(options, workspace);
   const [desired, features] = await Promise.all([
     phase("sources", () =>
-      readSources(manifest, { signal: options.signal, ...(options.sourceCache ? { cache: options.sourceCache } : {}) }),
+      readSources(manifest, {
+        signal: options.signal,
+        ...(options.sourceCache ? { cache: options.sourceCache } : {}),
+        ...(options.isTransient ? { isTransient: options.isTransient } : {}),
+      }),
     ),
     transport.features(options.signal),
   ]);
@@ -170,7 +179,7 @@ export async function applyPlan(planned: Planned, manifest: Manifest, options: R
   }
   const committed = planned.isSettled ? nothingDone : await commit(planned, manifest, baseChanges, options);
   const late = committed.results.flatMap((result) => (result.status === "conflict" ? [result.conflict] : []));
-  return {
+  const report: ApplyReport = {
     sessionId: plan.sessionId,
     root: plan.root,
     plan,
@@ -184,9 +193,31 @@ export async function applyPlan(planned: Planned, manifest: Manifest, options: R
     verified: committed.verified,
     workspaceDigest: desired.digest,
     backupPath: committed.backupPath,
+    commands: [],
     counters: { ...workspace.transport.counters },
     durationMs: performance.now() - startedMs,
   };
+  if (manifest.run.length === 0 || options.runCommands === false || !isComplete(report)) return report;
+  const commands = await runCommands(manifest.run, workspace.transport, {
+    changed: changedPaths(report),
+    ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+    signal: options.signal,
+  });
+  return { ...report, commands, durationMs: performance.now() - startedMs };
+}
+
+/** Every step was applied and nothing was left in conflict: what `run:` waits for. */
+export function isComplete(report: ApplyReport): boolean {
+  const isApplied = report.outcomes.every(({ result }) => result.status === "applied");
+  return isApplied && report.verified && report.conflicts.length + report.plan.unsupported.length === 0;
+}
+
+/** The paths that an apply changed, where they came from and where they went. */
+export function changedPaths(report: ApplyReport): readonly WorkspacePath[] {
+  return report.outcomes.flatMap(({ step, result }) => {
+    if (result.status !== "applied") return [];
+    return step.op === "move" ? [step.from, step.to] : [step.path];
+  });
 }
 
 /** Plan, then apply; plans again when another apply changed the workspace in between. */

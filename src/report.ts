@@ -1,5 +1,6 @@
 import type { StepResult } from "./apply/engine.ts";
 import type { Conflict, Plan, Step } from "./plan/plan.ts";
+import type { CommandOutcome } from "./run/run-commands.ts";
 import type { Counters } from "./transport/transport.ts";
 import type { Digest } from "./tree/digest.ts";
 
@@ -20,6 +21,8 @@ export type ApplyReport = {
   /** Digest of the declared tree; the same manifest and sources give the same digest. */
   readonly workspaceDigest: Digest;
   readonly backupPath: string | undefined;
+  /** What became of the manifest's commands; empty when they were not due. */
+  readonly commands: readonly CommandOutcome[];
   readonly counters: Readonly<Counters>;
   readonly durationMs: number;
 };

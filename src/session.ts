@@ -1,5 +1,6 @@
 import type { Engine } from "./apply/engine.ts";
 import type { SessionSpec } from "./manifest/manifest.ts";
+import type { RetryPolicy } from "./transport/retry-policy.ts";
 import type { Transport } from "./transport/transport.ts";
 
 /** How to reach sessions. Exactly one of `local` and the AGB settings is used. */
@@ -14,6 +15,8 @@ export type ConnectOptions = {
   /** Where AGB_API_KEY, AGB_ENDPOINT and AGB_TIMEOUT_MS are looked up, before the nearest `.env`. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
+  /** How patiently failed calls are repeated. Default: six tries over half a minute. */
+  readonly retryPolicy?: RetryPolicy;
   /** Requests at a time. Default 16. */
   readonly concurrency?: number;
   readonly signal: AbortSignal;

@@ -29,6 +29,11 @@ export function summaryLine(report: ApplyReport, exitCode: number, now: Date): s
       conflicts: report.conflicts.map(({ path, reason }) => ({ path, reason })),
       unsupported: report.plan.unsupported,
       verified: report.verified,
+      commands: report.commands.map(({ command, status, exitCode }) => ({
+        command,
+        status,
+        exitCode: exitCode ?? null,
+      })),
       digest: report.workspaceDigest,
       backup: report.backupPath ?? null,
       ...report.counters,

@@ -110,6 +110,19 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     "apply --json --yes",
   );
   example(
+    applyOptions(
+      planOptions(sessionOptions(add(program, "watch [manifest]", "apply, then mirror local changes until Ctrl-C"))),
+    )
+      .option("--debounce <time>", "quiet time before changes are applied", "50ms")
+      .option("--rescan <time>", "compare everything this often; 0: never", "60s")
+      .option("--poll [time]", "look at this interval instead of listening, as for network drives")
+      .option("--once-ready-exit", "end after the first apply")
+      .option("--renew", "create the session again when it has ended")
+      .action(lazily(() => import("./commands/watch.ts"))),
+    "watch --local",
+    "watch --renew --rescan 30s",
+  );
+  example(
     planOptions(
       sessionOptions(add(program, "status [manifest]", "show what changed in the session since the last apply")),
     ).action(lazily(() => import("./commands/status.ts"))),

@@ -17,6 +17,12 @@ export function renderReport(report: ApplyReport, paint: Painter): string {
     lines.push(paint("yellow", `  conflict ${describeConflict(conflict).slice(2)}`));
   for (const { path, reason } of report.plan.unsupported)
     lines.push(paint("yellow", `  not done ${printable(path)}: ${reason}`));
+  for (const { command, status, exitCode, tail } of report.commands) {
+    if (status !== "failed") continue;
+    const how = exitCode === undefined ? "did not finish" : `exit ${exitCode}`;
+    lines.push(paint("red", `  failed   $ ${printable(command)} (${how})`));
+    lines.push(...tail.split("\n").map((line) => `           ${printable(line)}`));
+  }
   if (report.conflicts.length > 0) {
     lines.push("  settle conflicts with --on-conflict overwrite (after a backup) or --on-conflict keep");
   }
@@ -26,13 +32,19 @@ export function renderReport(report: ApplyReport, paint: Painter): string {
 /** True when a step failed or was skipped, or the session could not hold something. */
 export function isIncomplete(report: ApplyReport): boolean {
   const isUndone = report.outcomes.some(({ result }) => result.status === "failed" || result.status === "skipped");
-  return isUndone || report.plan.unsupported.length > 0;
+  const hasFailedCommand = report.commands.some(({ status }) => status === "failed");
+  return isUndone || hasFailedCommand || report.plan.unsupported.length > 0;
 }
 
 function summaryOf(report: ApplyReport, paint: Painter): string {
   const applied = report.outcomes.filter(({ result }) => result.status === "applied").map(({ step }) => step);
   const time = formatDuration(report.durationMs);
   const backup = report.backupPath === undefined ? "" : ` Replaced files are in ${report.backupPath}/.`;
+  const failedCommand = report.commands.find(({ status }) => status === "failed");
+  if (failedCommand !== undefined) {
+    const message = `The workspace is as declared, but a command failed: ${printable(failedCommand.command)}`;
+    return paint("red", message);
+  }
   if (isIncomplete(report))
     return paint("red", `Not complete: ${applied.length} of ${report.outcomes.length} steps done in ${time}.${backup}`);
   if (report.conflicts.length > 0) {

@@ -21,6 +21,6 @@ export type Desired = {
   /** Local paths that could not be read: all deletions of the run are off (S13). */
   readonly unreadable: readonly string[];
   readonly warnings: readonly string[];
-  /** Local files and directories that were read: a change to one of them can change the desired tree. */
-  readonly sourcePaths: readonly string[];
+  /** Local directories of what was read: a change in one of them can change the desired tree. */
+  readonly sourceDirectories: ReadonlySet<string>;
 };

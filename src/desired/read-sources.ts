@@ -1,5 +1,6 @@
 import type { BigIntStats } from "node:fs";
 import { readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { AgbSyncError, messageOf } from "../errors.ts";
 import { interpolateText } from "../manifest/interpolate.ts";
 import type { FileSpec, Manifest, Position, TreeSpec } from "../manifest/manifest.ts";
@@ -16,7 +17,12 @@ import { localContent, memoryContent, readLocalFile } from "./local-file.ts";
 import type { SourceCache } from "./source-cache.ts";
 import { walkSourceTree } from "./walk-source-tree.ts";
 
-export type ReadOptions = { readonly signal: AbortSignal; readonly cache?: SourceCache };
+export type ReadOptions = {
+  readonly signal: AbortSignal;
+  readonly cache?: SourceCache;
+  /** Files of trees that this answers true for are left out. */
+  readonly isTransient?: (path: WorkspacePath, modifiedMs: number) => boolean;
+};
 
 /** Bytes of small files that are kept so that they need not be read twice: this much in all, and this much a file. */
 const KEPT_BYTES_IN_ALL = 16 * 1024 * 1024;
@@ -48,7 +54,7 @@ class SourceReader {
   readonly #emptyTrees: { source: string; path: WorkspacePath; at: Position }[] = [];
   readonly #unreadable: string[] = [];
   readonly #warnings: string[] = [];
-  readonly #sourcePaths: string[] = [];
+  readonly #sourceDirectories = new Set<string>();
   #keptBytes = 0;
   #filesRead = 0;
 
@@ -75,7 +81,7 @@ class SourceReader {
       emptyTrees: this.#emptyTrees,
       unreadable: this.#unreadable,
       warnings: this.#warnings,
-      sourcePaths: this.#sourcePaths,
+      sourceDirectories: this.#sourceDirectories,
     };
   }
 
@@ -83,7 +89,7 @@ class SourceReader {
     const walk = walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore));
     this.#unreadable.push(...walk.unreadable);
     this.#warnings.push(...walk.warnings);
-    this.#sourcePaths.push(...walk.directories);
+    for (const directory of walk.directories) this.#sourceDirectories.add(directory);
     if (walk.entries.length === 0) this.#emptyTrees.push({ source: spec.source, path: spec.path, at: spec.at });
     const policy: PathPolicy = { ...policyOf(false), ...(spec.onConflict ? { onConflict: spec.onConflict } : {}) };
     if (spec.path !== "") this.#putDirectory(spec.path, { policy, at: spec.at });
@@ -91,7 +97,8 @@ class SourceReader {
       if (entry.kind === "directory") this.#putDirectory(entry.path, { policy, at: spec.at });
       else if (entry.kind === "link")
         this.#put(entry.path, { kind: "link", target: entry.target }, { policy, at: spec.at });
-      else await this.#readSource(entry.path, entry.localPath, entry.stats, false, { policy, at: spec.at });
+      else if (this.#options.isTransient?.(entry.path, Number(entry.stats.mtimeNs / 1_000_000n)) !== true)
+        await this.#readSource(entry.path, entry.localPath, entry.stats, false, { policy, at: spec.at });
     }
   }
 
@@ -123,7 +130,7 @@ class SourceReader {
         },
       );
     }
-    this.#sourcePaths.push(origin.localPath);
+    this.#sourceDirectories.add(dirname(origin.localPath));
     const { text } = interpolateText(
       readFileSync(origin.localPath, "utf8"),
       this.#manifest.variables,
@@ -141,7 +148,7 @@ class SourceReader {
   ): Promise<void> {
     this.#filesRead += 1;
     if (this.#filesRead % FILES_A_TURN === 0) await nextTurn(this.#options.signal);
-    this.#sourcePaths.push(localPath);
+    this.#sourceDirectories.add(dirname(localPath));
     const { cache } = this.#options;
     const known = cache?.find(localPath, stats);
     if (known !== undefined) {

@@ -1,4 +1,3 @@
-import { dirname } from "node:path";
 import type { FSWatcher } from "chokidar";
 import { watch } from "chokidar";
 
@@ -17,19 +16,19 @@ export type Hints = {
  * Watches directories only, not each file: a twentieth of the handles, and files are seen through their directory.
  * `onTrouble` is told once when the system's limits are too low (W26).
  */
-export function fileHints(isIgnored: (path: string) => boolean, onTrouble: (message: string) => void): Hints {
+export function fileHints(onTrouble: (message: string) => void): Hints {
   const waiting = new WaitingRoom();
   let watcher: FSWatcher | undefined;
   let followed: ReadonlySet<string> = new Set();
   let isTroubled = false;
   const open = async (directories: readonly string[]) => {
-    const wanted = new Set(directories);
-    const current = watch([...wanted], {
+    const current = watch([...directories], {
       ignoreInitial: true,
       followSymlinks: false,
       depth: 0,
       persistent: true,
-      ignored: (path, stats) => (stats !== undefined && !stats.isDirectory()) || (!wanted.has(path) && isIgnored(path)),
+      // Only the directories themselves: not their files, and not directories that nobody asked for.
+      ignored: (path) => !followed.has(path),
     });
     // `raw` is the only event that tells of files without a watch on each of them; if it ever goes quiet, the periodic
     // rescan still finds what changed.
@@ -51,15 +50,15 @@ export function fileHints(isIgnored: (path: string) => boolean, onTrouble: (mess
     next: () => waiting.next(),
     takeCount: () => waiting.takeCount(),
     async follow(directories) {
-      const wanted = new Set(directories);
+      const before = followed;
+      followed = new Set(directories);
       if (watcher === undefined) watcher = await open(directories);
       else {
-        const added = directories.filter((directory) => !followed.has(directory));
-        const removed = [...followed].filter((directory) => !wanted.has(directory));
+        const added = directories.filter((directory) => !before.has(directory));
+        const removed = [...before].filter((directory) => !followed.has(directory));
         if (added.length > 0) watcher.add(added);
         if (removed.length > 0) watcher.unwatch(removed);
       }
-      followed = wanted;
     },
     close: async () => watcher?.close(),
   };
@@ -75,11 +74,6 @@ export function pollingHints(intervalMs: number): Hints {
     follow: async () => undefined,
     close: async () => clearInterval(timer),
   };
-}
-
-/** The directories to watch for a set of files and directories that were read. */
-export function directoriesOf(sourcePaths: readonly string[], directories: ReadonlySet<string>): string[] {
-  return [...new Set(sourcePaths.map((path) => (directories.has(path) ? path : dirname(path))))];
 }
 
 class WaitingRoom {

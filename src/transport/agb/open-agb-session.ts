@@ -1,8 +1,8 @@
 import { ShellEngine } from "../../apply/shell/shell-engine.ts";
 import { StepsEngine } from "../../apply/steps-engine.ts";
 import { TransportError, UsageError } from "../../errors.ts";
-import type { ConnectOptions, Session } from "../../session.ts";
-import { RetryBudget } from "../retry-policy.ts";
+import type { ConnectOptions, Session, Workspace } from "../../session.ts";
+import { DEFAULT_RETRY_POLICY, RetryBudget, type RetryPolicy } from "../retry-policy.ts";
 import type { Transport } from "../transport.ts";
 import { AdaptiveLimit, withLimit } from "../with-limit.ts";
 import { withRetry } from "../with-retry.ts";
@@ -20,10 +20,11 @@ import { ApiRoute, LinkRoute } from "./tool-caller.ts";
 export function openAccount(
   env: Readonly<Record<string, string | undefined>>,
   cwd: string,
+  retryPolicy: RetryPolicy = DEFAULT_RETRY_POLICY,
 ): { readonly sessions: AgbSessions; readonly client: AgbClient; close(): Promise<void> } {
   const config = configFromEnvironment(env, cwd);
   const pool = new HttpPool({ requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 }, env);
-  const client = new AgbClient(config, pool, { budget: new RetryBudget() });
+  const client = new AgbClient(config, pool, { budget: new RetryBudget(), policy: retryPolicy });
   return { sessions: new AgbSessions(client), client, close: async () => await pool.close() };
 }
 
@@ -32,7 +33,7 @@ export function openAccount(
  * @throws {TransportError} `NO_API_KEY`, `BAD_API_KEY`, `UNREACHABLE`, `SESSION_NOT_FOUND`, `SESSION_FAILED`.
  */
 export async function openAgbSession(options: ConnectOptions, concurrency: number): Promise<Session> {
-  const account = openAccount(options.env, options.cwd);
+  const account = openAccount(options.env, options.cwd, options.retryPolicy);
   try {
     const { details, origin } = await reachSession(account.sessions, options);
     const { client, sessions } = account;
@@ -45,7 +46,12 @@ export async function openAgbSession(options: ConnectOptions, concurrency: numbe
       lacksShell: details.servers.size > 0 && !details.servers.has("shell"),
       close: () => account.close(),
     };
-    return sessionOver(connection, origin, concurrency, (signal) => sessions.keepAlive(details.sessionId, signal));
+    return sessionOver(connection, {
+      origin,
+      concurrency,
+      retryPolicy: options.retryPolicy ?? DEFAULT_RETRY_POLICY,
+      keepAlive: (signal) => sessions.keepAlive(details.sessionId, signal),
+    });
   } catch (error) {
     await account.close();
     throw error;
@@ -55,22 +61,33 @@ export async function openAgbSession(options: ConnectOptions, concurrency: numbe
 /** A session over one connection: every workspace shares its probe, its limit and its retry budget. */
 export function sessionOver(
   connection: AgbConnection,
-  origin: Session["origin"],
-  concurrency: number,
-  keepAlive: (signal: AbortSignal) => Promise<void>,
+  options: Pick<Session, "origin" | "keepAlive"> & {
+    readonly concurrency: number;
+    readonly retryPolicy: RetryPolicy;
+  },
 ): Session {
+  const { origin, concurrency, retryPolicy } = options;
   const probe = new SharedProbe(connection);
   const limit = new AdaptiveLimit(concurrency);
   const budget = new RetryBudget();
+  const workspaces = new Map<string, Workspace>();
   return {
     id: connection.sessionId,
     kind: "agb",
     origin,
     openWorkspace: (root) => {
-      const transport: Transport = withRetry(withLimit(new AgbTransport(connection, probe, root), limit), { budget });
-      return { transport, steps: new StepsEngine(transport, concurrency), batch: new ShellEngine(transport) };
+      const open = workspaces.get(root);
+      if (open !== undefined) return open;
+      const transport: Transport = withRetry(withLimit(new AgbTransport(connection, probe, root), limit), {
+        budget,
+        policy: retryPolicy,
+      });
+      const steps = new StepsEngine(transport, concurrency);
+      const workspace: Workspace = { transport, steps, batch: new ShellEngine(transport) };
+      workspaces.set(root, workspace);
+      return workspace;
     },
-    keepAlive,
+    keepAlive: (signal) => options.keepAlive(signal),
     close: connection.close,
   };
 }
