@@ -17,6 +17,7 @@ import type { Phase, ProgressListener } from "./progress.ts";
 import type { ApplyReport } from "./report.ts";
 import { runCommands } from "./run/run-commands.ts";
 import type { Session, Workspace } from "./session.ts";
+import { pruneBackups } from "./state/backups.ts";
 import type { Base, BaseChange } from "./state/base.ts";
 import { emptyBase } from "./state/base.ts";
 import type { Digest } from "./tree/digest.ts";
@@ -197,6 +198,7 @@ export async function applyPlan(planned: Planned, manifest: Manifest, options: R
     counters: { ...workspace.transport.counters },
     durationMs: performance.now() - startedMs,
   };
+  if (report.backupPath !== undefined) await pruneBackups(workspace.transport, options.signal);
   if (manifest.run.length === 0 || options.runCommands === false || !isComplete(report)) return report;
   const commands = await runCommands(manifest.run, workspace.transport, {
     changed: changedPaths(report),

@@ -1,12 +1,12 @@
 import pLimit from "p-limit";
 import type { ScanRequest, ScanResult } from "../apply/engine.ts";
-import { hasCode } from "../errors.ts";
+import { hasCode, TransportError } from "../errors.ts";
 import { readBase } from "../state/base-store.ts";
 import type { Child, Transport } from "../transport/transport.ts";
 import type { Entry, FileEntry } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { childPath, isStatePath, ROOT } from "../tree/workspace-path.ts";
+import { childPath, isStatePath, parentPath, ROOT } from "../tree/workspace-path.ts";
 
 /**
  * Finds out what the session holds with file calls alone: one listing a directory, then looks and digests for what is
@@ -48,6 +48,7 @@ export async function scanByListing(
     );
   };
   await visit(ROOT, top);
+  await confirmAbsent(transport, [...(base?.entries.keys() ?? [])], actual, request, limit, signal);
   await addDigests(transport, actual, concerns, signal);
   return { kind: "tree", rootExists: true, actual, base, warnings };
 }
@@ -70,6 +71,34 @@ async function listOrGone(transport: Transport, path: WorkspacePath, signal: Abo
     if (hasCode(error, "NOT_FOUND")) return [];
     throw error;
   }
+}
+
+/**
+ * A plain listing has neither a count nor an end marker: what base knows and no listing showed is looked for by name,
+ * so that a listing that was cut short is not taken for files that are gone (S11).
+ */
+async function confirmAbsent(
+  transport: Transport,
+  known: readonly WorkspacePath[],
+  actual: ReadonlyMap<WorkspacePath, Entry>,
+  request: ScanRequest,
+  limit: ReturnType<typeof pLimit>,
+  signal: AbortSignal,
+): Promise<void> {
+  const missing = known.filter((path) => {
+    const parent = parentPath(path);
+    const isParentThere = parent === ROOT || actual.get(parent)?.kind === "directory";
+    return isParentThere && !actual.has(path) && !request.isIgnored(path, false) && !request.isIgnored(path, true);
+  });
+  await Promise.all(
+    missing.map(async (path) => {
+      const entry = await limit(() => transport.stat(path, signal));
+      if (entry === undefined) return;
+      throw new TransportError("BAD_ANSWER", `a listing did not show ${printable(path)}, which is there`, {
+        hint: "apply again; nothing was changed",
+      });
+    }),
+  );
 }
 
 async function addDigests(

@@ -2,6 +2,7 @@ import pLimit from "p-limit";
 import { AgbSyncError, hasCode, TransportError } from "../errors.ts";
 import { targetOf } from "../plan/order-steps.ts";
 import type { Conflict, PlannedStep, Step } from "../plan/plan.ts";
+import { backupName } from "../state/backups.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Entry } from "../tree/entry.ts";
 import { sameContent } from "../tree/entry.ts";
@@ -330,9 +331,4 @@ export function awaitedBy(steps: readonly PlannedStep[]): ReadonlySet<number> {
     for (const other of planned.after) awaited.add(other);
   }
   return awaited;
-}
-
-/** A sortable, unique name: the time in UTC and a few characters of the apply. */
-function backupName(now: Date, applyId: string): string {
-  return `${now.toISOString().replaceAll(/[-:]|\.\d+/g, "")}-${applyId.slice(0, 6)}`;
 }

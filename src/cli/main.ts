@@ -142,6 +142,20 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     ),
     "unlock --session session-0a1b",
   );
+  const backups = add(program, "backups", "list and restore what was replaced or deleted");
+  example(
+    sessionOptions(add(backups, "list [manifest]", "list backups and the paths in them")).action(
+      lazily(async () => ({ run: (await import("./commands/backups.ts")).list })),
+    ),
+    "backups list --local",
+  );
+  example(
+    sessionOptions(add(backups, "restore <name> [paths...]", "bring a backup, or some of its paths, back"))
+      .option("--manifest <file>", "the manifest, if it is not the nearest agb-sync.yaml")
+      .action(lazily(async () => ({ run: (await import("./commands/backups.ts")).restore }))),
+    "backups restore 20261124T120307Z-0a1b2c --local",
+    "backups restore 20261124T120307Z-0a1b2c notes.md",
+  );
   example(
     add(program, "schema", "print the JSON schema of manifests").action(lazily(() => import("./commands/schema.ts"))),
     "schema > manifest.schema.json",

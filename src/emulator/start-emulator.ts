@@ -36,6 +36,8 @@ export type Emulator = {
   sessionRoot(sessionId: string): string;
   /** Ends a session as if its time were over. */
   expireSession(sessionId: string): Promise<void>;
+  /** Takes back a full disk. */
+  freeDisk(sessionId: string): void;
   /** Ends every session and frees port, processes and files. */
   close(): Promise<void>;
 };
@@ -105,6 +107,10 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     expireSession: async (sessionId) => {
       const session = sessions.find(sessionId);
       if (session !== undefined) await sessions.end(session);
+    },
+    freeDisk: (sessionId) => {
+      const session = sessions.find(sessionId);
+      if (session !== undefined) sessions.setDiskFull(session, false);
     },
     close: async () => {
       stopping.abort();

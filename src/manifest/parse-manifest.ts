@@ -42,7 +42,11 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
     usesSessionId ||= result.usesSessionId;
   });
   const data = source.toData();
-  if (!checkShape(data, source) || source.problems.length > 0) throw new ManifestError(source.problems);
+  if (!checkShape(data, source)) {
+    checkLoosely(data, source);
+    throw new ManifestError(source.problems);
+  }
+  if (source.problems.length > 0) throw new ManifestError(source.problems);
 
   const builder = new Builder(source, options, data);
   const manifest: Manifest = {
@@ -54,6 +58,40 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
   checkPaths(manifest, source);
   if (source.problems.length > 0) throw new ManifestError(source.problems);
   return manifest;
+}
+
+/** What can be said about root and paths although the shape is wrong, so that every problem is told in one go. */
+function checkLoosely(data: unknown, source: ManifestSource): void {
+  const top = recordOf(data);
+  const { root } = top;
+  const fault =
+    typeof root === "string" && root !== "" ? rootFault(root, top["prune"] === "all" ? "all" : "managed") : undefined;
+  if (fault !== undefined) reportRoot(source, String(root), fault);
+  for (const section of ["directories", "files", "trees", "links", "absent"]) {
+    const entries: unknown = top[section];
+    if (!Array.isArray(entries)) continue;
+    entries.forEach((entry: unknown, index) => {
+      const path: unknown = typeof entry === "string" ? entry : recordOf(entry)["path"];
+      if (typeof path !== "string" || path === "" || (section === "trees" && /^\.\/?$/.test(path))) return;
+      const keys = typeof entry === "string" ? [section, index] : [section, index, "path"];
+      const pathFault = workspacePathFault(path);
+      if (pathFault !== undefined) reportPath(source, keys, path, pathFault);
+    });
+  }
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? { ...value } : {};
+}
+
+function reportRoot(source: ManifestSource, root: string, fault: string): void {
+  const hint = "choose a directory of your own, such as /tmp/workspace";
+  source.report("BAD_ROOT", ["root"], `root ${JSON.stringify(root)} ${fault}`, hint);
+}
+
+function reportPath(source: ManifestSource, keys: Keys, text: string, fault: string): void {
+  const hint = "write a path below root, such as data/raw";
+  source.report("BAD_PATH", keys, `path ${JSON.stringify(text)} ${fault}`, hint);
 }
 
 function readVariables(source: ManifestSource, options: ParseOptions): Variables {
@@ -98,14 +136,7 @@ class Builder {
     const data = this.#data;
     const prune = data.prune ?? "managed";
     const fault = rootFault(data.root, prune);
-    if (fault !== undefined) {
-      this.#source.report(
-        "BAD_ROOT",
-        ["root"],
-        `root ${JSON.stringify(data.root)} ${fault}`,
-        "choose a directory of your own, such as /tmp/workspace",
-      );
-    }
+    if (fault !== undefined) reportRoot(this.#source, data.root, fault);
     if (data.pull !== undefined && data.pull.length > 0) this.#notYet(["pull"], "pull");
     return {
       file: this.#options.file,
@@ -230,12 +261,7 @@ class Builder {
   #path(text: string, keys: Keys): WorkspacePath {
     const fault = workspacePathFault(text);
     if (fault === undefined) return workspacePath(text);
-    this.#source.report(
-      "BAD_PATH",
-      keys,
-      `path ${JSON.stringify(text)} ${fault}`,
-      "write a path below root, such as data/raw",
-    );
+    reportPath(this.#source, keys, text, fault);
     return ROOT;
   }
 

@@ -14,6 +14,9 @@ export const LOCKS_PATH = statePath("locks");
 /** How long a ticket counts without being renewed. */
 export const TICKET_LIFE_MS = 60_000;
 
+/** How long a ticket that cannot be read is taken for one that is being written. */
+const HALF_WRITTEN_MS = 2000;
+
 /** What a ticket says of its owner. Times are milliseconds since 1970 on the owner's clock. */
 export type Ticket = {
   readonly owner: string;
@@ -41,9 +44,19 @@ export async function acquireLock(
   const startedAt = Date.now();
   const write = () => writeTicket(transport, path, ticketOf(request.owner, startedAt), AbortSignal.timeout(30_000));
   await transport.createDirectory(LOCKS_PATH, undefined, signal);
+  /** Whatever goes wrong on the way to the lock must not leave a ticket that nobody renews or removes. */
+  const seekHolder = async () => {
+    try {
+      await write();
+      return await otherTicket(transport, name, signal, unreadableSince);
+    } catch (error) {
+      await transport.deleteFile(path, AbortSignal.timeout(30_000)).catch(() => undefined);
+      throw error;
+    }
+  };
+  const unreadableSince = new Map<WorkspacePath, number>();
   for (let round = 0; ; round += 1) {
-    await write();
-    const holder = await otherTicket(transport, name, signal);
+    const holder = await seekHolder();
     if (holder === undefined) break;
     await transport.deleteFile(path, AbortSignal.timeout(30_000));
     if (Date.now() - startedAt >= request.timeoutMs) throw lockedBy(holder);
@@ -108,12 +121,20 @@ export function isDead(ticket: Ticket, nowMs: number): boolean {
   return ticket.host === hostname() && !isRunning(ticket.process);
 }
 
-async function otherTicket(transport: Transport, own: string, signal: AbortSignal): Promise<Ticket | undefined> {
+async function otherTicket(
+  transport: Transport,
+  own: string,
+  signal: AbortSignal,
+  unreadableSince = new Map<WorkspacePath, number>(),
+): Promise<Ticket | undefined> {
   for (const path of await ticketPaths(transport, signal)) {
     if (path === childPath(LOCKS_PATH, own)) continue;
     const ticket = await readTicket(transport, path, signal);
     if (ticket === undefined) continue;
-    if (!isDead(ticket, Date.now())) return ticket;
+    // Whoever writes a ticket is done in a moment: one that stays half written was left by a crash.
+    const sinceMs = ticket.host === "" ? (unreadableSince.get(path) ?? Date.now()) : Date.now();
+    unreadableSince.set(path, sinceMs);
+    if (!isDead(ticket, Date.now()) && Date.now() - sinceMs < HALF_WRITTEN_MS) return ticket;
     await transport.deleteFile(path, signal);
   }
   return undefined;

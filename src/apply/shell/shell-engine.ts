@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { hasCode, TransportError } from "../../errors.ts";
+import { backupName } from "../../state/backups.ts";
 import type { Base } from "../../state/base.ts";
 import { changeBase, emptyBase, formatBaseHeader, parseBase } from "../../state/base.ts";
 import { readBase, writeBase } from "../../state/base-store.ts";
@@ -109,7 +110,7 @@ export class ShellEngine implements Engine {
     const changes = [...baseChangesOf(request.steps, applied, base), ...request.baseChanges];
     const next = changeBase(base, changes, request.desiredDigest);
     const ops = commitOps(isFresh ? freshSteps(request) : request.steps, request.backup);
-    const backupName = nameOfBackup(new Date(), request.applyId);
+    const backup = backupName(new Date(), request.applyId);
     const touched = touchedBy(
       changes.map(({ path }) => path),
       next,
@@ -145,11 +146,11 @@ export class ShellEngine implements Engine {
           baseStart: `${JSON.stringify({ version: 1, sessionId, root }).slice(0, -1)},`,
           baseHeader: formatBaseHeader(next),
           ticket: JSON.stringify({ ...ticketOf(request.lock.owner, Date.now()), expiresAt: Date.now() + TICKET_MS }),
-          backupName,
+          backupName: backup,
         });
       const report = await this.#carryOut(command, request, signal);
       await delivery.discard();
-      return await this.#conclude(report, { request, ops, base, next, backupName }, signal);
+      return await this.#conclude(report, { request, ops, base, next, backupName: backup }, signal);
     } finally {
       archive.discard();
     }
@@ -268,10 +269,10 @@ printf %s "$out" | tail -c +${page * PAGE_BYTES + 1} | head -c ${PAGE_BYTES}`;
   }
 
   async #conclude(report: Report, context: ConcludeContext, signal: AbortSignal): Promise<CommitResult> {
-    const { request, ops, base, next, backupName } = context;
+    const { request, ops, base, next } = context;
     const results: StepResult[] = request.steps.map(() => ({ status: "applied" }));
     const hasBackup = request.backup && request.steps.some(({ step }) => "backup" in step && step.backup);
-    const backupPath = hasBackup ? statePath("backup", backupName) : undefined;
+    const backupPath = hasBackup ? statePath("backup", context.backupName) : undefined;
     const tell = () => results.forEach((result, index) => request.onStep(index, result));
     switch (report.status) {
       case "done":
@@ -364,10 +365,6 @@ function settle(results: StepResult[], ops: CommitOps, fault: Report["faults"][n
         : "TOOL_FAILED";
     results[index] = { status: "failed", error: new TransportError(code, `${printable(path)}: ${printable(message)}`) };
   }
-}
-
-function nameOfBackup(now: Date, applyId: string): string {
-  return `${now.toISOString().replaceAll(/[-:]|\.\d+/g, "")}-${applyId.slice(0, 6)}`;
 }
 
 function stale(): TransportError {

@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { findManifest } from "../../desired/load-manifest.ts";
 import { AgbSyncError } from "../../errors.ts";
-import { ManifestError } from "../../manifest/manifest-error.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
+import { ManifestError } from "../../manifest/manifest-error.ts";
 import type { ApplyReport } from "../../report.ts";
 import type { Session } from "../../session.ts";
 import { printable } from "../../tree/printable.ts";

@@ -1,0 +1,255 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { run } from "../helpers/cli.ts";
+import { sharedEmulator } from "../helpers/kinds.ts";
+import { look } from "../helpers/look.ts";
+import { layOut, temporaryDirectory } from "../helpers/workspace.ts";
+
+const examples = fileURLToPath(new URL("../../examples", import.meta.url));
+
+function project(manifest: string, files: Record<string, string> = {}): string {
+  const cwd = temporaryDirectory();
+  layOut(cwd, { "agb-sync.yaml": `version: 1\nroot: /tmp/workspace\n${manifest}`, ...files });
+  return cwd;
+}
+
+const simple = 'files: [{ path: a.txt, content: "hello\\n" }]\n';
+
+describe("agb-sync", () => {
+  it("prints its version and the help of every command", async () => {
+    const cwd = temporaryDirectory();
+    expect((await run(["--version"], { cwd })).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    const help = await run(["--help"], { cwd });
+    const commands = [...help.stdout.matchAll(/^ {2}([a-z][a-z-]+)(?:\|\w+)? .*$/gm)].map((match) => match[1] ?? "");
+    expect(commands).toEqual(
+      expect.arrayContaining(["init", "plan", "apply", "watch", "status", "session", "emulator"]),
+    );
+    for (const command of commands.filter((name) => name !== "help")) {
+      const { code, stdout } = await run([command, "--help"], { cwd });
+      expect(code, command).toBe(0);
+      expect(stdout, command).toMatch(/Examples:|Commands:/);
+    }
+  });
+
+  it("starts a manifest that is valid and applies as it is", async () => {
+    const cwd = temporaryDirectory();
+    expect((await run(["init"], { cwd })).code).toBe(0);
+    expect((await run(["validate"], { cwd })).code).toBe(0);
+    expect((await run(["apply", "--local"], { cwd })).code).toBe(0);
+    const again = await run(["init"], { cwd });
+    expect([again.code, again.stderr]).toEqual([64, expect.stringContaining("--force")]);
+  });
+
+  it("plans without a change, applies, and then has nothing to do", async () => {
+    const cwd = project(simple);
+    const plan = await run(["plan", "--local", "--exit-code"], { cwd });
+    expect([plan.code, plan.stdout]).toEqual([2, expect.stringContaining("+ a.txt")]);
+    expect(existsSync(join(cwd, ".agb-sync/local/tmp/workspace"))).toBe(false);
+    const applied = await run(["apply", "--local"], { cwd });
+    expect([applied.code, applied.stdout]).toEqual([0, expect.stringContaining("Applied: 1 created")]);
+    expect(readFileSync(join(cwd, ".agb-sync/local/tmp/workspace/a.txt"), "utf8")).toBe("hello\n");
+    const second = await run(["apply", "--local"], { cwd });
+    expect([second.code, second.stdout]).toEqual([0, expect.stringContaining("Nothing to do")]);
+    expect((await run(["plan", "--local", "--exit-code"], { cwd })).code).toBe(0);
+    expect((await run(["verify", "--local"], { cwd })).code).toBe(0);
+  });
+
+  it("leaves a conflict alone with exit 3, overwrites it after a backup, and restores the backup", async () => {
+    const cwd = project(simple);
+    await run(["apply", "--local"], { cwd });
+    const file = join(cwd, ".agb-sync/local/tmp/workspace/a.txt");
+    writeFileSync(file, "edited in the session\n");
+    expect((await run(["status", "--local"], { cwd })).code).toBe(2);
+    const conflict = await run(["apply", "--local"], { cwd });
+    expect([conflict.code, conflict.stdout]).toEqual([3, expect.stringContaining("conflict a.txt")]);
+    expect(readFileSync(file, "utf8")).toBe("edited in the session\n");
+    expect((await run(["apply", "--local", "--on-conflict", "overwrite", "--yes"], { cwd })).code).toBe(0);
+    expect(readFileSync(file, "utf8")).toBe("hello\n");
+    const { stdout } = await run(["backups", "list", "--local", "--json"], { cwd });
+    const { name, paths } = JSON.parse(stdout);
+    expect(paths).toEqual(["a.txt"]);
+    expect((await run(["backups", "restore", name, "--local"], { cwd })).code).toBe(0);
+    expect(readFileSync(file, "utf8")).toBe("edited in the session\n");
+  });
+
+  it("keeps the newest five backups", async () => {
+    const cwd = project(simple);
+    await run(["apply", "--local"], { cwd });
+    for (let round = 0; round < 7; round += 1) {
+      writeFileSync(join(cwd, ".agb-sync/local/tmp/workspace/a.txt"), `edit ${round}\n`);
+      expect((await run(["apply", "--local", "--on-conflict", "overwrite", "--yes"], { cwd })).code).toBe(0);
+    }
+    expect(readdirSync(join(cwd, ".agb-sync/local/tmp/workspace/.agb-sync/backup"))).toHaveLength(5);
+  });
+
+  it("says JSON and nothing else with --json", async () => {
+    const cwd = project(simple);
+    const { code, stdout } = await run(["apply", "--local", "--json"], { cwd });
+    const lines = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect([code, lines.at(-1)]).toEqual([0, expect.objectContaining({ type: "summary", applied: 1, exitCode: 0 })]);
+    expect(lines.every(({ schemaVersion }) => schemaVersion === 1)).toBe(true);
+  });
+
+  it("stops a mass deletion with exit 5 and nothing deleted", async () => {
+    const files = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`src/f${index}`, "x"]));
+    const cwd = project("trees: [{ source: src, path: . }]\n", files);
+    await run(["apply", "--local"], { cwd });
+    rmSync(join(cwd, "src"), { recursive: true });
+    mkdirSync(join(cwd, "src"));
+    writeFileSync(join(cwd, "src/one"), "x");
+    const stopped = await run(["apply", "--local", "--no-detect-moves"], { cwd });
+    expect([stopped.code, stopped.stderr]).toEqual([5, expect.stringContaining("--allow-mass-delete")]);
+    expect(readdirSync(join(cwd, ".agb-sync/local/tmp/workspace")).filter((name) => name.startsWith("f"))).toHaveLength(
+      30,
+    );
+  });
+
+  it("runs commands after a complete apply, and fails with the tail of what failed", async () => {
+    const good = project(`${simple}run: [{ command: "cat a.txt > ran; echo \\"out $PWD\\"", onChange: [a.txt] }]\n`);
+    const applied = await run(["apply", "--local"], { cwd: good });
+    expect([applied.code, applied.stderr]).toEqual([0, expect.stringContaining("| out ")]);
+    expect(readFileSync(join(good, ".agb-sync/local/tmp/workspace/ran"), "utf8")).toBe("hello\n");
+    const bad = project(`${simple}run: [{ command: "echo the reason; exit 7" }]\n`);
+    const failed = await run(["apply", "--local"], { cwd: bad });
+    expect([failed.code, failed.stdout]).toEqual([1, expect.stringMatching(/exit 7[\s\S]*the reason/)]);
+  });
+
+  it("never shows what is sensitive (S35)", async () => {
+    const cwd = project(
+      'files: [{ path: .env, content: "TOKEN=${env.API_TOKEN}\\n", sensitive: true, mode: "0600" }]\n',
+    );
+    const env = { API_TOKEN: "s3cr3t-value-xyz" };
+    for (const args of [
+      ["plan", "--local", "--diff", "-v"],
+      ["apply", "--local", "-v"],
+      ["apply", "--local", "--json"],
+      ["plan", "--local", "--json"],
+    ]) {
+      const { code, stdout, stderr } = await run(args, { cwd, env });
+      expect(code).toBe(0);
+      expect(stdout + stderr).not.toContain("s3cr3t-value-xyz");
+    }
+    const root = join(cwd, ".agb-sync/local/tmp/workspace");
+    expect(look(root)[".env"]).toMatch(/^600 /);
+    for (const name of ["base.json", "index"]) {
+      expect(readFileSync(join(root, ".agb-sync", name), "utf8")).not.toContain("s3cr3t");
+    }
+  });
+
+  it("escapes names that would fool a terminal", async () => {
+    const cwd = project('files: [{ path: "a\\e[2Jb\\u202ec", content: x }]\n');
+    const { stdout } = await run(["apply", "--local"], { cwd });
+    expect(stdout).not.toContain("\u001b[2J");
+    expect(stdout).not.toContain("\u202e");
+  });
+
+  it.each([
+    ["an unknown option", ["apply", "--nope"], 64, /unknown option/],
+    ["an unknown command", ["aply"], 64, /unknown command/],
+    [
+      "a manifest that is not there",
+      ["apply", "nope.yaml", "--local"],
+      65,
+      /there is no nope\.yaml[\s\S]*agb-sync init/,
+    ],
+    ["a bad concurrency", ["apply", "--local", "--concurrency", "0"], 64, /whole number/],
+    ["two kinds of session", ["apply", "--local", "--session", "x"], 64, /exclude one another/],
+    ["no key", ["apply"], 69, /AGB_API_KEY is not set[\s\S]*--local/],
+  ])("gives one clear message for %s", async (_what, args, code, message) => {
+    const finished = await run(args, { cwd: project(simple) });
+    expect(finished.code).toBe(code);
+    expect(finished.stderr).toMatch(message);
+    expect(finished.stderr).not.toMatch(/^\s+at /m);
+  });
+
+  it("reports every problem of a bad manifest with exit 65", async () => {
+    const cwd = project("files: [{ path: ../x, content: a, sorce: b }]\n");
+    const { code, stderr } = await run(["validate"], { cwd });
+    expect([code, stderr]).toEqual([
+      65,
+      expect.stringMatching(/agb-sync\.yaml:3:\d+:[\s\S]*\^[\s\S]*did you mean `source`/),
+    ]);
+  });
+
+  it.each(["quickstart", "python-agent", "ci"])("applies the example %s twice", async (name) => {
+    const cwd = temporaryDirectory();
+    const manifest = join(examples, name, "agb-sync.yaml");
+    const env = { API_TOKEN: "t", OPENAI_API_KEY: "t", GITHUB_SHA: "0a1b", CI: "true" };
+    const first = await run(["apply", manifest, "--local", "--yes"], { cwd, env });
+    expect([first.code, first.stdout]).toEqual([0, expect.stringMatching(/Applied: \d+ created/)]);
+    const second = await run(["apply", manifest, "--local", "--yes"], { cwd, env });
+    expect([second.code, second.stdout]).toEqual([0, expect.stringContaining("Nothing to do")]);
+  });
+});
+
+describe("agb-sync against the emulator", () => {
+  it.each([
+    ["with a shell", {}, true],
+    ["over the link route", { link: true }, true],
+    ["without a shell", { missingTools: ["shell", "run_code"] }, false],
+  ])("ends in the same tree as the embedded session, %s", async (_name, options, isFull) => {
+    const emulator = await sharedEmulator(options);
+    const env = { AGB_API_KEY: emulator.apiKey, AGB_ENDPOINT: emulator.url };
+    const cwd = temporaryDirectory();
+    const source = isFull ? "quickstart" : "plain";
+    const manifest = join(isFull ? examples : cwd, source, "agb-sync.yaml");
+    if (!isFull) {
+      layOut(join(cwd, source), {
+        "agb-sync.yaml":
+          "version: 1\nsession: { image: i, name: plain }\nroot: /tmp/workspace\ntrees: [{ source: app, path: app }]\n",
+        "app/a.txt": "ä\r\n\ufeff",
+        "app/sub/bytes.bin": Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)),
+      });
+    }
+    const applied = await run(["apply", manifest, "--yes"], { cwd, env });
+    expect([applied.code, applied.stderr]).toEqual([0, expect.stringContaining("created session ")]);
+    const { stdout } = await run(["session", "list", "--json"], { cwd, env });
+    const { sessionId } = JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
+    await run(["apply", manifest, "--yes", "--local", join(cwd, "local")], { cwd });
+    const inSession = look(join(emulator.sessionRoot(sessionId), "tmp/workspace"), { modes: isFull });
+    expect(inSession).toEqual(look(join(cwd, "local/tmp/workspace"), { modes: isFull }));
+    const second = await run(["apply", manifest], { cwd, env });
+    expect([second.code, second.stdout]).toEqual([0, expect.stringContaining("Nothing to do")]);
+    expect((await run(["session", "delete", sessionId], { cwd, env })).code).toBe(0);
+    const gone = await run(["plan", manifest, "--session", sessionId], { cwd, env });
+    expect([gone.code, gone.stderr]).toEqual([69, expect.stringContaining("session list")]);
+  });
+
+  it("says what is wrong with the key, the endpoint and the permissions", async () => {
+    const emulator = await sharedEmulator();
+    const cwd = project(`session: { image: agb-code-space-1 }\n${simple}`);
+    const key = await run(["apply"], { cwd, env: { AGB_API_KEY: "wrong", AGB_ENDPOINT: emulator.url } });
+    expect([key.code, key.stderr]).toEqual([
+      69,
+      expect.stringMatching(/does not accept the API key[\s\S]*AGB_API_KEY/),
+    ]);
+    expect(key.stderr).not.toContain("wrong");
+    const env = { AGB_API_KEY: emulator.apiKey, AGB_ENDPOINT: emulator.url };
+    const nowhere = await run(["apply"], { cwd, env: { ...env, AGB_ENDPOINT: "http://127.0.0.1:1" } });
+    expect([nowhere.code, nowhere.stderr]).toEqual([69, expect.stringMatching(/cannot reach 127\.0\.0\.1:1/)]);
+    writeFileSync(join(cwd, "agb-sync.yaml"), `version: 1\nroot: /opt/workspace\nsession: { image: i }\n${simple}`);
+    const closed = await sharedEmulator({ readOnlyPaths: ["/opt"] });
+    const denied = await run(["apply"], { cwd, env: { AGB_API_KEY: closed.apiKey, AGB_ENDPOINT: closed.url } });
+    expect([denied.code, denied.stderr]).toEqual([
+      1,
+      expect.stringMatching(/Permission denied[\s\S]*\/tmp\/workspace/),
+    ]);
+  });
+});
+
+describe("permissions of local sources", () => {
+  it.skipIf(process.getuid?.() === 0)("names a source that cannot be read and deletes nothing (S13)", async () => {
+    const cwd = project("trees: [{ source: src, path: . }]\n", { "src/a": "1", "src/b": "2", "src/c": "3" });
+    await run(["apply", "--local"], { cwd });
+    chmodSync(join(cwd, "src/a"), 0);
+    rmSync(join(cwd, "src/b"));
+    const { stderr } = await run(["apply", "--local"], { cwd });
+    expect(stderr).toContain("could not be read: nothing is deleted");
+    expect(existsSync(join(cwd, ".agb-sync/local/tmp/workspace/b"))).toBe(true);
+  });
+});

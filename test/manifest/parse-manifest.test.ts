@@ -1,0 +1,91 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ManifestError } from "../../src/manifest/manifest-error.ts";
+import { parseManifest } from "../../src/manifest/parse-manifest.ts";
+import { wrongManifests } from "./wrong-manifests.ts";
+
+const options = { file: "agb-sync.yaml", directory: "/nowhere", env: { TOKEN: "abc" } };
+const runs = Number(process.env["FUZZ_RUNS"] ?? 300);
+
+function problemsOf(text: string): readonly string[] {
+  try {
+    parseManifest(text, options);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    return error.problems.map(({ line, column, code, message, hint }) => {
+      return `${line}:${column} ${code} ${message}${hint === undefined ? "" : ` | ${hint}`}`;
+    });
+  }
+}
+
+describe("wrong manifests", () => {
+  it.each(wrongManifests)("%s", (_name, text, problems) => {
+    expect(problemsOf(text)).toEqual(problems);
+  });
+});
+
+describe("right manifests", () => {
+  it("interpolates variables, the environment and defaults, and leaves $${ alone", () => {
+    const manifest = parseManifest(
+      'version: 1\nroot: /tmp/w\nvars: { a: one }\nfiles:\n  - path: f\n    content: "${vars.a} ${env.TOKEN} ${vars.b:-two} $${x}"\n',
+      options,
+    );
+    expect(manifest.files[0]?.origin).toEqual({ kind: "inline", text: "one abc two ${x}" });
+  });
+
+  it.each([
+    ["0644", 0o644],
+    ['"0755"', 0o755],
+    ["0o600", 0o600],
+    ["1777", 0o1777],
+  ])("reads the mode %s as it is written, although YAML 1.2 calls it a number", (written, mode) => {
+    const text = `version: 1\nroot: /tmp/w\nfiles: [{ path: f, content: x, mode: ${written} }]\n`;
+    expect(parseManifest(text, options).files[0]?.mode).toBe(mode);
+  });
+
+  it("knows what must not be shown", () => {
+    const text = 'version: 1\nroot: /tmp/w\nfiles: [{ path: f, content: "T=${env.TOKEN}", sensitive: true }]\n';
+    expect(parseManifest(text, options).secrets).toEqual(["T=abc", "abc"]);
+  });
+});
+
+describe("arbitrary input", () => {
+  const keys = fc.constantFrom("version", "root", "files", "path", "content", "trees", "source", "mode", "vars", "x");
+  const documents = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      fc.string(),
+      fc.integer(),
+      fc.boolean(),
+      fc.constantFrom(null, "/tmp/w", "${vars.x}", "${", "../a"),
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.dictionary(keys, tie("value"), { maxKeys: 4 }),
+    ),
+  }));
+
+  it("ends in a manifest or a ManifestError, never in anything else", () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => void problemsOf(text)),
+      { numRuns: runs },
+    );
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => void problemsOf(`version: 1\n${text}`)),
+      { numRuns: runs },
+    );
+    fc.assert(
+      fc.property(documents.value, (value) => void problemsOf(JSON.stringify(value) ?? "")),
+      { numRuns: runs },
+    );
+  });
+
+  it("does not fall for an alias bomb", () => {
+    const lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"];
+    for (let level = 1; level < 12; level += 1) {
+      lines.push(`a${level}: &a${level} [${Array.from({ length: 9 }, () => `*a${level - 1}`).join(", ")}]`);
+    }
+    const startedMs = performance.now();
+    expect(problemsOf(lines.join("\n")).length).toBeGreaterThan(0);
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+  });
+});

@@ -1,0 +1,244 @@
+/** A wrong manifest: what is wrong with it, its text, and every problem as `line:column CODE message | hint`. */
+export type WrongManifest = readonly [name: string, text: string, problems: readonly string[]];
+
+export const wrongManifests: readonly WrongManifest[] = [
+  ["nothing at all", "", ["1:1 YAML_SYNTAX the manifest is empty | start one with: agb-sync init"]],
+  ["a list", "- a\n", ["1:1 WRONG_TYPE the manifest is not a mapping | start with: version: 1"]],
+  ["a text", "hello\n", ["1:1 WRONG_TYPE the manifest is not a mapping | start with: version: 1"]],
+  [
+    "broken YAML",
+    "version: 1\nroot: [\n",
+    ["3:1 YAML_SYNTAX flow sequence in block collection must be sufficiently indented and end with a ]"],
+  ],
+  [
+    "a tab for indentation",
+    "version: 1\nfiles:\n\t- path: a\n",
+    ["3:1 YAML_SYNTAX tabs are not allowed as indentation | indent with spaces"],
+  ],
+  [
+    "a key twice",
+    "version: 1\nversion: 1\nroot: /tmp/w\n",
+    ["2:1 YAML_SYNTAX map keys must be unique | keep one of the two"],
+  ],
+  ["no version", "root: /tmp/w\n", ["1:1 MISSING_KEY the manifest has no `version` | add it"]],
+  ["no root", "version: 1\n", ["1:1 MISSING_KEY the manifest has no `root` | add it"]],
+  ["another version", "version: 2\nroot: /tmp/w\n", ["1:10 WRONG_VALUE version must be 1"]],
+  [
+    "an unknown key",
+    "version: 1\nroot: /tmp/w\nflies: []\n",
+    ["3:1 UNKNOWN_KEY unknown key `flies` | did you mean `files`?"],
+  ],
+  [
+    "a misspelt key in a file",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, sorce: b }\n",
+    ["4:16 UNKNOWN_KEY unknown key `sorce` in files[0] | did you mean `source`?"],
+  ],
+  [
+    "a file without content",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: a }\n",
+    ["4:5 ORIGIN files[0] has none of content, source and url | keep exactly one of them"],
+  ],
+  [
+    "content and source",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: x, source: y }\n",
+    ["4:5 ORIGIN files[0] has both content and source | keep exactly one of them"],
+  ],
+  [
+    "a number as content",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: 5 }\n",
+    ['4:25 WRONG_TYPE files[0].content must be a string, not a number | put it in quotes: "5"'],
+  ],
+  [
+    "files as a mapping",
+    "version: 1\nroot: /tmp/w\nfiles: { a: b }\n",
+    ["3:8 WRONG_TYPE files must be a list, not a mapping"],
+  ],
+  [
+    "root /",
+    "version: 1\nroot: /\n",
+    ['2:7 BAD_ROOT root "/" is the whole file system | choose a directory of your own, such as /tmp/workspace'],
+  ],
+  [
+    "a system directory as root",
+    "version: 1\nroot: /etc\n",
+    ['2:7 BAD_ROOT root "/etc" is a system directory | choose a directory of your own, such as /tmp/workspace'],
+  ],
+  [
+    "a relative root",
+    "version: 1\nroot: workspace\n",
+    ['2:7 BAD_ROOT root "workspace" is not absolute | choose a directory of your own, such as /tmp/workspace'],
+  ],
+  ["an empty root", 'version: 1\nroot: ""\n', ["2:7 WRONG_VALUE root is empty | write a value, or leave the key out"]],
+  [
+    "root with ..",
+    "version: 1\nroot: /tmp/../etc\n",
+    ['2:7 BAD_ROOT root "/tmp/../etc" contains ".." | choose a directory of your own, such as /tmp/workspace'],
+  ],
+  [
+    "/tmp itself with prune: all",
+    "version: 1\nroot: /tmp\nprune: all\n",
+    [
+      '2:7 BAD_ROOT root "/tmp" holds other people\'s files and cannot be pruned as a whole | choose a directory of your own, such as /tmp/workspace',
+    ],
+  ],
+  [
+    "a home directory with prune: all",
+    "version: 1\nroot: /home/wuying\nprune: all\n",
+    [
+      '2:7 BAD_ROOT root "/home/wuying" holds other people\'s files and cannot be pruned as a whole | choose a directory of your own, such as /tmp/workspace',
+    ],
+  ],
+  [
+    "an absolute path",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: /etc/passwd, content: x }\n",
+    [
+      '4:13 BAD_PATH path "/etc/passwd" is absolute; paths are relative to root | write a path below root, such as data/raw',
+    ],
+  ],
+  [
+    "a path with ..",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: a/../../b, content: x }\n",
+    ['4:13 BAD_PATH path "a/../../b" contains ".." and could leave root | write a path below root, such as data/raw'],
+  ],
+  [
+    "an empty path",
+    'version: 1\nroot: /tmp/w\nfiles:\n  - { path: "", content: x }\n',
+    ["4:13 WRONG_VALUE files[0].path is empty | write a value, or leave the key out"],
+  ],
+  [
+    "the state directory",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: .agb-sync/base.json, content: x }\n",
+    [
+      '4:13 BAD_PATH path ".agb-sync/base.json" lies in .agb-sync/, which agb-sync keeps for itself | write a path below root, such as data/raw',
+    ],
+  ],
+  [
+    "a path with NUL",
+    'version: 1\nroot: /tmp/w\nfiles:\n  - { path: "a\\0b", content: x }\n',
+    ['4:13 BAD_PATH path "a\\u0000b" contains a NUL character | write a path below root, such as data/raw'],
+  ],
+  [
+    "a name that is too long",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn, content: x }\n",
+    [
+      '4:13 BAD_PATH path "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn" has a name longer than 255 bytes | write a path below root, such as data/raw',
+    ],
+  ],
+  [
+    "a path twice",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: x }\n  - { path: ./a, content: y }\n",
+    [
+      '5:13 DUPLICATE_PATH "a" is declared twice, first at line 4 | remove one of the two, or give them different paths',
+    ],
+  ],
+  [
+    "a file as a parent",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: x }\n  - { path: a/b, content: y }\n",
+    [
+      '5:13 PATH_CONFLICT "a/b" lies below "a", which is a file (line 4) | a file or link cannot hold other entries; change one of the two paths',
+    ],
+  ],
+  [
+    "a mode that is not octal",
+    'version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: x, mode: "0999" }\n',
+    ['4:34 BAD_MODE mode 0999 is not octal | write three or four octal digits in quotes, such as "0755"'],
+  ],
+  [
+    "a mode in words",
+    "version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: x, mode: rwx }\n",
+    ['4:34 BAD_MODE mode rwx is not octal | write three or four octal digits in quotes, such as "0755"'],
+  ],
+  [
+    "an undefined variable",
+    'version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: "${vars.nope}" }\n',
+    ["4:26 UNDEFINED_NAME vars.nope is not defined | add nope to vars, or give a default: ${vars.nope:-...}"],
+  ],
+  [
+    "an undefined environment name",
+    'version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: "${env.NOPE_NOPE}" }\n',
+    [
+      "4:26 UNDEFINED_NAME env.NOPE_NOPE is not defined | set NOPE_NOPE in the environment, or give a default: ${env.NOPE_NOPE:-...}",
+    ],
+  ],
+  [
+    "an unknown name",
+    'version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: "${nope}" }\n',
+    [
+      "4:26 BAD_EXPRESSION ${nope} is not an expression | write ${vars.NAME}, ${env.NAME}, ${session.id} or ${vars.NAME:-default}; $${ is a literal ${",
+    ],
+  ],
+  [
+    "an expression without an end",
+    'version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: "${vars.x" }\n',
+    ["4:26 BAD_EXPRESSION ${ is never closed | close it with }, or write $${ for a literal ${"],
+  ],
+  [
+    "an absolute link target",
+    "version: 1\nroot: /tmp/w\nlinks: [{ path: l, target: /etc }]\n",
+    ['3:28 BAD_LINK link target "/etc" is absolute | write a target relative to the link, inside root'],
+  ],
+  [
+    "a link out of root",
+    "version: 1\nroot: /tmp/w\nlinks: [{ path: l, target: ../../etc }]\n",
+    ['3:28 BAD_LINK link target "../../etc" leaves root | write a target relative to the link, inside root'],
+  ],
+  [
+    "a move onto itself",
+    "version: 1\nroot: /tmp/w\nmoves: [{ from: a, to: a }]\n",
+    ['3:24 BAD_MOVE "a" is moved onto itself | remove the move'],
+  ],
+  [
+    "a move into itself",
+    "version: 1\nroot: /tmp/w\nmoves: [{ from: a, to: a/b }]\n",
+    ['3:24 BAD_MOVE "a" cannot be moved into itself | move it somewhere else'],
+  ],
+  [
+    "a path moved twice",
+    "version: 1\nroot: /tmp/w\nmoves: [{ from: a, to: b }, { from: a, to: c }]\n",
+    ['3:37 BAD_MOVE "a" is moved twice | keep one of the two moves'],
+  ],
+  [
+    "two moves to one path",
+    "version: 1\nroot: /tmp/w\nmoves: [{ from: a, to: c }, { from: b, to: c }]\n",
+    ['3:44 BAD_MOVE two moves end at "c" | keep one of the two moves'],
+  ],
+  [
+    "absent and declared",
+    "version: 1\nroot: /tmp/w\nfiles: [{ path: a, content: x }]\nabsent: [a]\n",
+    ['4:10 PATH_CONFLICT "a" is to be absent, but line 3 declares "a" | remove one of the two'],
+  ],
+  [
+    "a wrong prune rule",
+    "version: 1\nroot: /tmp/w\nprune: some\n",
+    ["3:8 WRONG_VALUE prune must be managed, all or none"],
+  ],
+  [
+    "a wrong conflict rule",
+    "version: 1\nroot: /tmp/w\nonConflict: ask\n",
+    ["3:13 WRONG_VALUE onConflict must be skip, overwrite or keep"],
+  ],
+  [
+    "a wrong duration",
+    "version: 1\nroot: /tmp/w\nsession: { image: i, idleTimeout: soon }\n",
+    ['3:35 BAD_DURATION "soon" is not a duration | write a number with its unit: 500ms, 90s, 5m or 1h'],
+  ],
+  [
+    "a url",
+    'version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, url: "https://example.org/a", sha256: "0000000000000000000000000000000000000000000000000000000000000000" }\n',
+    ["4:21 NOT_SUPPORTED_YET url is not supported yet | leave it out for now"],
+  ],
+  [
+    "pull",
+    "version: 1\nroot: /tmp/w\npull: [{ path: a, to: b }]\n",
+    ["3:7 NOT_SUPPORTED_YET pull is not supported yet | leave it out for now"],
+  ],
+  [
+    "two problems of different kinds",
+    "version: 1\nroot: /\nfiles:\n  - { path: ../x, content: a, sorce: b }\n",
+    [
+      '2:7 BAD_ROOT root "/" is the whole file system | choose a directory of your own, such as /tmp/workspace',
+      '4:13 BAD_PATH path "../x" contains ".." and could leave root | write a path below root, such as data/raw',
+      "4:31 UNKNOWN_KEY unknown key `sorce` in files[0] | did you mean `source`?",
+    ],
+  ],
+];
