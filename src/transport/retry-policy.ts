@@ -38,7 +38,7 @@ export const systemClock: RetryClock = {
 };
 
 /**
- * Retries that all calls of one session may still spend: each costs one, each success gives a tenth back. A service
+ * Retries that all calls of one session may still spend: each costs one, each success gives half of one back. A service
  * that is down is so asked a bounded number of times, not `attempts` times for each of thousands of calls.
  */
 export class RetryBudget {
@@ -59,7 +59,7 @@ export class RetryBudget {
 
   /** Notes a success. */
   refund(): void {
-    this.#left = Math.min(this.#size, this.#left + 0.1);
+    this.#left = Math.min(this.#size, this.#left + 0.5);
   }
 }
 
