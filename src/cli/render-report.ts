@@ -50,7 +50,7 @@ function summaryOf(report: ApplyReport, paint: Painter): string {
   if (report.conflicts.length > 0) {
     return paint(
       "yellow",
-      `Done but for ${report.conflicts.length} conflicts: ${applied.length} steps in ${time}.${backup}`,
+      `Done but for ${report.conflicts.length} ${report.conflicts.length === 1 ? "conflict" : "conflicts"}: ${applied.length} steps in ${time}.${backup}`,
     );
   }
   if (applied.length === 0) return paint("green", `Nothing to do: ${report.root} is as declared.`);
