@@ -93,7 +93,6 @@ class Watched {
   /** Waits until the session equals the source. */
   async settled(longestMs = 20_000): Promise<void> {
     await this.until(() => JSON.stringify(safely(this.root)) === JSON.stringify(safely(this.source)), longestMs);
-    expect(safely(this.root)).toEqual(safely(this.source));
   }
 
   get cycles() {
