@@ -167,6 +167,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
       .option("--root <dir>", "where the sessions' files live; a temporary directory if left out")
       .option("--api-key <key>", "the key that clients must send")
       .option("--latency <time>", "added to every answer, such as 50ms")
+      .option("--transfer-lag <time>", "until a file transfer has arrived, such as 300ms")
       .option("--fault <spec>", "faults to inject, such as 500:0.05,429,reset,timeout,slow")
       .option("--without <tools>", "tools and services to leave out, such as shell,file_transfer")
       .option("--link", "offer the link route to new sessions")

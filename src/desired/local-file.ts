@@ -46,6 +46,10 @@ export function localContent(localPath: string, digest: Digest, sizeBytes: numbe
     sizeBytes,
     sensitive,
     async *open() {
+      if (sizeBytes <= SMALL_BYTES) {
+        yield readSmall(localPath, digest);
+        return;
+      }
       const file = await open(localPath, constants.O_RDONLY | constants.O_NONBLOCK);
       try {
         const stream = new DigestStream();
@@ -66,10 +70,19 @@ export function localContent(localPath: string, digest: Digest, sizeBytes: numbe
   };
 }
 
+/** Files up to this size are read in one go, without a turn of the event loop for each. */
+const SMALL_BYTES = 64 * 1024;
+
+function readSmall(localPath: string, digest: Digest): Uint8Array {
+  const reading = readLocalFile(localPath, SMALL_BYTES);
+  if (reading.digest !== digest || reading.bytes === undefined) throw changed(localPath);
+  return reading.bytes;
+}
+
 /** Content that is held in memory. */
-export function memoryContent(bytes: Buffer, sensitive: boolean): Content {
+export function memoryContent(bytes: Buffer, sensitive: boolean, digest: Digest = digestOf(bytes)): Content {
   return {
-    digest: digestOf(bytes),
+    digest,
     sizeBytes: bytes.byteLength,
     sensitive,
     async *open() {

@@ -168,7 +168,7 @@ class SourceReader {
       const content =
         reading.bytes === undefined
           ? localContent(localPath, reading.digest, Number(reading.stats.size), sensitive)
-          : { ...memoryContent(reading.bytes, sensitive), digest: reading.digest };
+          : memoryContent(reading.bytes, sensitive, reading.digest);
       this.#putContent(path, content, declaration, defaultMode(reading.stats));
     } catch (error) {
       if (error instanceof AgbSyncError) throw error;

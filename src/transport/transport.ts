@@ -126,6 +126,12 @@ export interface Transport {
    */
   readonly upload?: ((content: UploadSource, signal: AbortSignal) => Promise<UploadedFile>) | undefined;
 
+  /**
+   * Begins what an upload needs beforehand, while its bytes are still being packed; the next `upload` uses it. Failures
+   * show there.
+   */
+  readonly prepareUpload?: ((signal: AbortSignal) => void) | undefined;
+
   /** What has been asked so far, for `-v` and the bench. */
   readonly counters: Counters;
 
@@ -133,7 +139,7 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-export type UploadSource = { readonly name: string; readonly sizeBytes: number; open(): AsyncIterable<Uint8Array> };
+export type UploadSource = { readonly sizeBytes: number; open(): AsyncIterable<Uint8Array> };
 
 /** Where an upload arrives in the session, and a promise that rejects if the service reports that it never will. */
 export type UploadedFile = {

@@ -77,6 +77,10 @@ export function withLimit(inner: Transport, limit: AdaptiveLimit): Transport {
       const { shell } = inner;
       return shell && ((request: ShellRequest, signal: AbortSignal) => limit.run(() => shell(request, signal), signal));
     },
+    get prepareUpload() {
+      const { prepareUpload } = inner;
+      return prepareUpload && ((signal: AbortSignal) => prepareUpload(signal));
+    },
     get upload() {
       const { upload } = inner;
       return upload && ((source: UploadSource, signal: AbortSignal) => limit.run(() => upload(source, signal), signal));

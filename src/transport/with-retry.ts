@@ -69,6 +69,10 @@ export function withRetry(inner: Transport, options: RetryOptions = {}): Transpo
           ? again(() => shell(request, signal), signal)
           : onlyIfNotRun(() => shell(request, signal), signal);
     },
+    get prepareUpload() {
+      const { prepareUpload } = inner;
+      return prepareUpload && ((signal: AbortSignal) => prepareUpload(signal));
+    },
     get upload() {
       const { upload } = inner;
       return upload && ((source: UploadSource, signal: AbortSignal) => again(() => upload(source, signal), signal));

@@ -15,6 +15,7 @@ const { values } = parseArgs({
   options: {
     latency: { type: "string", default: "0,20,50,150" },
     files: { type: "string", default: "100,1000,10000" },
+    "transfer-lag": { type: "string", default: "200ms" },
     rounds: { type: "string", default: "3" },
     large: { type: "boolean", default: false },
     "no-remote": { type: "boolean", default: false },
@@ -171,9 +172,13 @@ async function rsyncLike(
 
 async function remote(tree: string, source: string, files: number, latencyMs: number): Promise<void> {
   const cli = resolve("dist/bin/agb-sync.cjs");
-  const emulator = spawn(process.execPath, [cli, "emulator", "--api-key", "bench", "--latency", `${latencyMs}ms`], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const emulator = spawn(
+    process.execPath,
+    [cli, "emulator", "--api-key", "bench", "--latency", `${latencyMs}ms`, "--transfer-lag", values["transfer-lag"]],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   try {
     const [first] = await once(emulator.stdout, "data");
     const service: Service = { url: /http:\S+/.exec(String(first))?.[0] ?? "", apiKey: "bench" };

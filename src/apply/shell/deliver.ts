@@ -20,27 +20,40 @@ export type DeliveryRequest = {
   readonly makeStage: () => Promise<unknown>;
 };
 
+/** How the archive travels; `failure` rejects when it will never arrive. */
+export type Delivered = {
+  readonly how: Delivery;
+  readonly failure: Promise<never>;
+  discard(): Promise<void>;
+};
+
+/** Whether so many bytes of content will most likely be uploaded. */
+export function isForUpload(sizeBytes: number): boolean {
+  return sizeBytes > PART_BYTES * PARTS_BEFORE_UPLOAD;
+}
+
 /** Brings an archive into the session the cheapest way: in the command, in parts written in parallel, or by upload. */
 export async function deliver(
   transport: Transport,
   archive: Archive,
   request: DeliveryRequest,
   signal: AbortSignal,
-): Promise<{ readonly how: Delivery; discard(): Promise<void> }> {
-  const nothing = async () => undefined;
+): Promise<Delivered> {
+  const nothing = { failure: new Promise<never>(() => undefined), discard: async () => undefined };
   if (!request.isSensitive && archive.sizeBytes <= INLINE_BYTES) {
     const bytes = await collect(archive);
-    return { how: { kind: "inline", base64: bytes.toString("base64") }, discard: nothing };
+    return { how: { kind: "inline", base64: bytes.toString("base64") }, ...nothing };
   }
   const { upload } = transport;
   const parts = Math.ceil(archive.sizeBytes / PART_BYTES);
   // Parts of a fresh root would have to be written beside it, where the workspace's own calls do not reach.
   if (upload !== undefined && (parts > PARTS_BEFORE_UPLOAD || request.isFresh)) {
     try {
-      const source = { name: "archive", sizeBytes: archive.sizeBytes, open: () => archive.open() };
+      const source = { sizeBytes: archive.sizeBytes, open: () => archive.open() };
       const uploaded = await upload(source, signal);
       return {
         how: { kind: "upload", path: uploaded.absolutePath, sizeBytes: archive.sizeBytes },
+        failure: uploaded.settled.then(() => nothing.failure),
         discard: () => uploaded.discard(),
       };
     } catch (error) {
@@ -66,7 +79,7 @@ export async function deliver(
     writes.push(transport.writeFile(path, content, 0o600, signal));
   }
   await Promise.all(writes);
-  return { how: { kind: "parts" }, discard: nothing };
+  return { how: { kind: "parts" }, ...nothing };
 }
 
 async function collect(archive: Archive): Promise<Buffer> {

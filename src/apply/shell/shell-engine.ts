@@ -17,7 +17,7 @@ import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult, Step
 import type { CommitOps } from "./commit-ops.ts";
 import { commitOps } from "./commit-ops.ts";
 import { commitCommand, enterStage } from "./commit-script.ts";
-import { deliver } from "./deliver.ts";
+import { deliver, isForUpload } from "./deliver.ts";
 import { digestOfLines, freshSteps, packCommit, stagedFiles, touchedBy } from "./pack-commit.ts";
 import { parseReport, type Report } from "./parse-report.ts";
 import { parseScan, type ScanAnswer } from "./parse-scan.ts";
@@ -116,6 +116,9 @@ export class ShellEngine implements Engine {
       next,
     );
     const staged = stagedFiles(request);
+    if (isForUpload(staged.reduce((sum, { content }) => sum + content.sizeBytes, 0))) {
+      this.#transport.prepareUpload?.(signal);
+    }
     const archive = await packCommit(request, { base, next, changes, ops, touched, staged, isFresh });
     try {
       const { root, sessionId } = this.#transport;
@@ -148,8 +151,9 @@ export class ShellEngine implements Engine {
           ticket: JSON.stringify({ ...ticketOf(request.lock.owner, Date.now()), expiresAt: Date.now() + TICKET_MS }),
           backupName: backup,
         });
-      const report = await this.#carryOut(command, request, signal);
-      await delivery.discard();
+      const report = await Promise.race([this.#carryOut(command, request, signal), delivery.failure]);
+      // Nobody waits for the tidying up of the store; closing the session does.
+      void delivery.discard();
       return await this.#conclude(report, { request, ops, base, next, backupName: backup }, signal);
     } finally {
       archive.discard();

@@ -11,6 +11,7 @@ type Options = {
   readonly root?: string;
   readonly apiKey?: string;
   readonly latency?: string;
+  readonly transferLag?: string;
   readonly fault?: string;
   readonly without?: string;
   readonly link?: boolean;
@@ -27,6 +28,7 @@ export async function run(context: Context, options: Options): Promise<number> {
     ...(options.root === undefined ? {} : { rootDir: options.root }),
     ...(options.apiKey === undefined ? {} : { apiKey: options.apiKey }),
     ...(options.latency === undefined ? {} : { latencyMs: duration("--latency", options.latency) }),
+    ...(options.transferLag === undefined ? {} : { transferLagMs: duration("--transfer-lag", options.transferLag) }),
     ...(options.fault === undefined ? {} : { faults: parseFaults(options.fault) }),
     missingTools: options.without?.split(",").filter((tool) => tool !== "") ?? [],
     link: options.link ?? false,

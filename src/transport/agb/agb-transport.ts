@@ -202,6 +202,11 @@ export class AgbTransport implements Transport {
   readonly shell = async (request: ShellRequest, signal: AbortSignal): Promise<ShellResult> =>
     await runShell(this.#connection.caller, request, signal);
 
+  get prepareUpload(): ((signal: AbortSignal) => void) | undefined {
+    const { transfer } = this.#connection;
+    return transfer && ((signal: AbortSignal) => transfer.prepare(signal));
+  }
+
   get upload(): ((source: UploadSource, signal: AbortSignal) => Promise<UploadedFile>) | undefined {
     const { transfer } = this.#connection;
     return transfer && ((source: UploadSource, signal: AbortSignal) => transfer.upload(source, signal));
@@ -250,7 +255,7 @@ export class AgbTransport implements Transport {
     mode: Mode,
     signal: AbortSignal,
   ): Promise<void> {
-    const source = { name: "content", sizeBytes: content.sizeBytes, open: () => content.open() };
+    const source = { sizeBytes: content.sizeBytes, open: () => content.open() };
     const uploaded = await transfer.upload(source, signal);
     try {
       if (files === undefined) {

@@ -17,11 +17,20 @@ const doneStatus = new Set(["success", "successful", "ok", "finished", "done", "
 
 type Context = { readonly contextId: string; readonly directory: string };
 
+/** Where one upload goes: a directory of its own in the session, and the address to put the bytes to. */
+type Place = {
+  readonly contextId: string;
+  readonly directory: string;
+  readonly filePath: string;
+  readonly url: string;
+};
+
 /** Uploads by presigned URL (protocol §9): each into a directory of its own, so that no old task is taken for it. */
 export class FileTransfer {
   readonly #client: AgbClient;
   readonly #sessionId: string;
   #context: Promise<Context | undefined> | undefined;
+  #prepared: Promise<Place> | undefined;
 
   constructor(client: AgbClient, sessionId: string) {
     this.#client = client;
@@ -33,25 +42,17 @@ export class FileTransfer {
     return (await this.#find(1, signal)) !== undefined;
   }
 
+  /** Finds the place for the next upload while its bytes are still being made. */
+  prepare(signal: AbortSignal): void {
+    this.#prepared ??= this.#place(signal);
+    this.#prepared.catch(() => undefined);
+  }
+
   /** Stores the bytes and starts their way into the session; see `Transport.upload`. */
   async upload(source: UploadSource, signal: AbortSignal): Promise<UploadedFile> {
-    const context = await this.#find(CONTEXT_ATTEMPTS, signal);
-    if (context === undefined) {
-      throw new TransportError("NOT_POSSIBLE_HERE", "the session has no file transfer", {
-        hint: "use an image with a shell tool",
-      });
-    }
-    const { contextId } = context;
-    const directory = `${context.directory}/${randomUUID()}`;
-    const filePath = `${directory}/${source.name}`;
-    const { data } = await this.#client.repeat(
-      "/sdk/GetContextFileUploadUrl",
-      { query: { contextId, filePath }, what: "get an upload address" },
-      signal,
-    );
-    const url = textOf(fieldOf(data, "url"));
-    if (!URL.canParse(url))
-      throw new TransportError("BAD_ANSWER", "the service gave no upload address", { retryable: true });
+    const prepared = this.#prepared ?? this.#place(signal);
+    this.#prepared = undefined;
+    const { contextId, directory, filePath, url } = await prepared;
     const answer = await this.#client.pool.send(
       url,
       {
@@ -67,21 +68,12 @@ export class FileTransfer {
       throw new TransportError(
         "UNAVAILABLE",
         `the upload was refused: HTTP ${answer.status} ${shorten(answer.body.toString("utf8"))}`,
-        {
-          retryable: answer.status >= 500 || answer.status === 429,
-        },
+        { retryable: answer.status >= 500 || answer.status === 429 },
       );
     }
-    await this.#client.repeat(
-      "/sdk/SyncContext",
-      {
-        query: { sessionId: this.#sessionId, contextId, path: directory, mode: "download" },
-        what: "bring the upload into the session",
-      },
-      signal,
-    );
     const ended = new AbortController();
-    const settled = this.#settle(contextId, directory, AbortSignal.any([signal, ended.signal]));
+    // Not waited for here: whoever needs the file waits for it in the session, in the same round trip.
+    const settled = this.#bring(contextId, directory, AbortSignal.any([signal, ended.signal]));
     settled.catch(() => undefined);
     return {
       absolutePath: filePath,
@@ -94,6 +86,34 @@ export class FileTransfer {
           .catch(() => undefined);
       },
     };
+  }
+
+  async #place(signal: AbortSignal): Promise<Place> {
+    const context = await this.#find(CONTEXT_ATTEMPTS, signal);
+    if (context === undefined) {
+      throw new TransportError("NOT_POSSIBLE_HERE", "the session has no file transfer", {
+        hint: "use an image with a shell tool",
+      });
+    }
+    const { contextId } = context;
+    const directory = `${context.directory}/${randomUUID()}`;
+    const filePath = `${directory}/content`;
+    const { data } = await this.#client.repeat(
+      "/sdk/GetContextFileUploadUrl",
+      { query: { contextId, filePath }, what: "get an upload address" },
+      signal,
+    );
+    const url = textOf(fieldOf(data, "url"));
+    if (!URL.canParse(url)) {
+      throw new TransportError("BAD_ANSWER", "the service gave no upload address", { retryable: true });
+    }
+    return { contextId, directory, filePath, url };
+  }
+
+  async #bring(contextId: string, directory: string, signal: AbortSignal): Promise<void> {
+    const query = { sessionId: this.#sessionId, contextId, path: directory, mode: "download" };
+    await this.#client.repeat("/sdk/SyncContext", { query, what: "bring the upload into the session" }, signal);
+    await this.#settle(contextId, directory, signal);
   }
 
   /** Resolves when the service says that the files have arrived; rejects when it says that they never will. */
