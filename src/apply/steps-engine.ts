@@ -26,21 +26,19 @@ export class StepsEngine implements Engine {
 
   /** See `commitBySteps`. */
   async commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
-    return await commitBySteps(this.#transport, request, this.#concurrency, this.#transport, signal);
+    return await commitBySteps(this.#transport, request, this.#concurrency, signal);
   }
 }
 
 /**
  * New bytes are staged below the state directory and read back before the first of them is moved into place. What was
- * applied is recorded in base even when a step failed or the signal stopped the run. Base is bound to `identity`, which
- * differs from the transport when a fresh root is built beside its place.
+ * applied is recorded in base even when a step failed or the signal stopped the run.
  * @throws {TransportError} `LOCKED`, `STALE_PLAN`, or whatever made the session unusable.
  */
 export async function commitBySteps(
   transport: Transport,
   request: CommitRequest,
   concurrency: number,
-  identity: { readonly sessionId: string; readonly root: string },
   signal: AbortSignal,
 ): Promise<CommitResult> {
   await transport.createDirectory(ROOT, undefined, signal);
@@ -53,7 +51,7 @@ export async function commitBySteps(
         hint: "plan again",
       });
     }
-    const base = stored ?? emptyBase(identity.sessionId, identity.root);
+    const base = stored ?? emptyBase(transport.sessionId, transport.root);
     const run = new StepRun(transport, request, concurrency, signal);
     const results = await run.finish();
     const isComplete = results.every((result) => result.status === "applied");

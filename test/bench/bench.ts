@@ -184,7 +184,7 @@ async function remote(tree: string, source: string, files: number, latencyMs: nu
     const service: Service = { url: /http:\S+/.exec(String(first))?.[0] ?? "", apiKey: "bench" };
     const target = { env: { AGB_API_KEY: service.apiKey, AGB_ENDPOINT: service.url } };
     await ours(tree, source, target, latencyMs, "batch", "agb-sync batch");
-    if (files <= 1000) await ours(tree, source, target, latencyMs, "steps", "agb-sync steps");
+    if (files <= 100) await ours(tree, source, target, latencyMs, "steps", "agb-sync steps");
     const once16 = async (width: number) =>
       await timed(async () => ({ requests: await perFileLoop(service, source, "/tmp/workspace", width), bytes: 0 }));
     if (files <= 100) note({ tree, latencyMs, scenario: "fresh", contender: "one file at a time" }, [await once16(1)]);

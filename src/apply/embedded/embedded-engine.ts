@@ -14,6 +14,7 @@ import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { childPath, isStatePath, ROOT } from "../../tree/workspace-path.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult } from "../engine.ts";
 import { commitBySteps } from "../steps-engine.ts";
+import { buildFresh } from "./build-fresh.ts";
 import { readIndex, writeIndex } from "./session-index.ts";
 
 /** Steps under way at a time; they are synchronous in the end, so more would only cost memory. */
@@ -66,7 +67,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   async #commitIn(transport: EmbeddedTransport, request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
-    const result = await commitBySteps(transport, request, CONCURRENCY, this.#transport, signal);
+    const result = await commitBySteps(transport, request, CONCURRENCY, signal);
     await flush(transport.rootDirectory);
     return result;
   }
@@ -78,7 +79,8 @@ export class EmbeddedEngine implements Engine {
     const sibling = `${dirname(root)}/.${basename(root)}.agb-sync-${request.applyId}`;
     const building = new EmbeddedTransport({ directory, root: sibling, syncsEachFile: false });
     try {
-      const result = await this.#commitIn(building, request, signal);
+      const result = await buildFresh(building, request, this.#transport, signal);
+      await flush(building.rootDirectory);
       if (existsSync(rootDirectory)) throw appeared(root);
       renameSync(building.rootDirectory, rootDirectory);
       return result;

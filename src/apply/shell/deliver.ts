@@ -1,7 +1,7 @@
-import { hasCode, TransportError } from "../../errors.ts";
+import { hasCode } from "../../errors.ts";
 import type { Transport } from "../../transport/transport.ts";
 import { digestOf } from "../../tree/digest.ts";
-import { statePath } from "../../tree/workspace-path.ts";
+import { workspacePath } from "../../tree/workspace-path.ts";
 import type { Archive } from "./archive.ts";
 import type { Delivery } from "./commit-script.ts";
 
@@ -12,12 +12,12 @@ const PART_BYTES = 42_000;
 const PARTS_BEFORE_UPLOAD = 6;
 
 export type DeliveryRequest = {
-  readonly applyId: string;
-  readonly isFresh: boolean;
   /** Sensitive content never rides in a command (S29). */
   readonly isSensitive: boolean;
   /** Makes the directory that parts are written to. */
   readonly makeStage: () => Promise<unknown>;
+  /** Calls for that directory. */
+  readonly stage: Transport;
 };
 
 /** How the archive travels; `failure` rejects when it will never arrive. */
@@ -46,8 +46,7 @@ export async function deliver(
   }
   const { upload } = transport;
   const parts = Math.ceil(archive.sizeBytes / PART_BYTES);
-  // Parts of a fresh root would have to be written beside it, where the workspace's own calls do not reach.
-  if (upload !== undefined && (parts > PARTS_BEFORE_UPLOAD || request.isFresh)) {
+  if (upload !== undefined && parts > PARTS_BEFORE_UPLOAD) {
     try {
       const source = { sizeBytes: archive.sizeBytes, open: () => archive.open() };
       const uploaded = await upload(source, signal);
@@ -57,17 +56,15 @@ export async function deliver(
         discard: () => uploaded.discard(),
       };
     } catch (error) {
-      if (request.isFresh || !hasCode(error, "NOT_POSSIBLE_HERE")) throw error;
+      if (!hasCode(error, "NOT_POSSIBLE_HERE")) throw error;
     }
-  } else if (request.isFresh) {
-    throw new TransportError("NOT_POSSIBLE_HERE", "the session has no file transfer");
   }
   await request.makeStage();
   const bytes = await collect(archive);
   const writes: Promise<void>[] = [];
   for (let part = 0; part * PART_BYTES < bytes.byteLength; part += 1) {
     const text = Buffer.from(bytes.subarray(part * PART_BYTES, (part + 1) * PART_BYTES).toString("base64"));
-    const path = statePath("stage", request.applyId, `part-${String(part).padStart(6, "0")}`);
+    const path = workspacePath(`part-${String(part).padStart(6, "0")}`);
     const content = {
       digest: digestOf(text),
       sizeBytes: text.byteLength,
@@ -76,7 +73,7 @@ export async function deliver(
         yield text;
       },
     };
-    writes.push(transport.writeFile(path, content, 0o600, signal));
+    writes.push(request.stage.writeFile(path, content, 0o600, signal));
   }
   await Promise.all(writes);
   return { how: { kind: "parts" }, ...nothing };

@@ -16,7 +16,7 @@ import { baseChangesOf } from "../base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult, StepResult } from "../engine.ts";
 import type { CommitOps } from "./commit-ops.ts";
 import { commitOps } from "./commit-ops.ts";
-import { commitCommand, enterStage } from "./commit-script.ts";
+import { commitCommand, enterStage, stageOf } from "./commit-script.ts";
 import { deliver, isForUpload } from "./deliver.ts";
 import { digestOfLines, freshSteps, packCommit, stagedFiles, touchedBy } from "./pack-commit.ts";
 import { parseReport, type Report } from "./parse-report.ts";
@@ -56,12 +56,15 @@ const TICKET_MS = 10 * 60_000;
 export class ShellEngine implements Engine {
   readonly strategy = "batch";
   readonly #transport: Transport;
+  readonly #openAt: (root: string) => Transport;
   /** Base as last seen or written, so that a commit can send the difference only. */
   #base: Base | undefined;
   #answersAreCut = false;
 
-  constructor(transport: Transport) {
+  /** `openAt` gives calls for another directory of the session: a fresh root is staged beside its place. */
+  constructor(transport: Transport, openAt: (root: string) => Transport) {
     this.#transport = transport;
+    this.#openAt = openAt;
   }
 
   /** @throws {TransportError} `NOT_POSSIBLE_HERE` where the session lacks a shell or the usual programs. */
@@ -94,17 +97,7 @@ export class ShellEngine implements Engine {
 
   async commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
     await this.#mustBePossible(signal);
-    if (request.rootExists) return await this.#commit(request, false, signal);
-    try {
-      return await this.#commit(request, true, signal);
-    } catch (error) {
-      // Without file transfer a large archive is written in parts below the root, which then cannot appear at once.
-      if (!hasCode(error, "NOT_POSSIBLE_HERE")) throw error;
-      return await this.#commit(request, false, signal);
-    }
-  }
-
-  async #commit(request: CommitRequest, isFresh: boolean, signal: AbortSignal): Promise<CommitResult> {
+    const isFresh = !request.rootExists;
     const base = await this.#baseFor(request, signal);
     const applied = request.steps.map((): StepResult => ({ status: "applied" }));
     const changes = [...baseChangesOf(request.steps, applied, base), ...request.baseChanges];
@@ -129,7 +122,7 @@ export class ShellEngine implements Engine {
       const delivery = await deliver(
         this.#transport,
         archive,
-        { applyId: request.applyId, isFresh, isSensitive, makeStage },
+        { isSensitive, makeStage, stage: this.#openAt(stageOf(root, request.applyId, isFresh)) },
         signal,
       );
       const command = () =>

@@ -70,6 +70,8 @@ export function sessionOver(
   const probe = new SharedProbe(connection);
   const limit = new AdaptiveLimit(concurrency);
   const budget = new RetryBudget();
+  const openAt = (root: string): Transport =>
+    withRetry(withLimit(new AgbTransport(connection, probe, root), limit), { budget, policy: retryPolicy });
   const workspaces = new Map<string, Workspace>();
   return {
     id: connection.sessionId,
@@ -78,12 +80,9 @@ export function sessionOver(
     openWorkspace: (root) => {
       const open = workspaces.get(root);
       if (open !== undefined) return open;
-      const transport: Transport = withRetry(withLimit(new AgbTransport(connection, probe, root), limit), {
-        budget,
-        policy: retryPolicy,
-      });
+      const transport = openAt(root);
       const steps = new StepsEngine(transport, concurrency);
-      const workspace: Workspace = { transport, steps, batch: new ShellEngine(transport) };
+      const workspace: Workspace = { transport, steps, batch: new ShellEngine(transport, openAt) };
       workspaces.set(root, workspace);
       return workspace;
     },

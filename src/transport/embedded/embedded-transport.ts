@@ -62,6 +62,11 @@ export class EmbeddedTransport implements Transport {
     return join(this.directory, this.root);
   }
 
+  /** Runs `work` with one directory held open; `at(name)` is a local path that stays in it (S25). */
+  inside(path: WorkspacePath, work: (at: (name: string) => string) => void): void {
+    inDirectory(this.directory, this.#names(path), { create: false }, work);
+  }
+
   async features(): Promise<Features> {
     return { modes: true, links: true, binary: true, removeDirectory: true, anyName: true };
   }
