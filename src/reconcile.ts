@@ -66,6 +66,8 @@ export type Planned = {
   readonly base: Base;
   readonly baseChanges: readonly BaseChange[];
   readonly rootExists: boolean;
+  /** The plan does not lead to everything that is declared: base must not say that it did. */
+  readonly isPartial?: boolean;
   /** Nothing differs and the session already records it: apply has nothing to send. */
   readonly isSettled: boolean;
   /** The session's bytes at a path, for `--diff`. */
@@ -274,7 +276,7 @@ async function commit(
 ): Promise<CommitResult> {
   const { plan, desired, workspace } = planned;
   const engine = planned.strategy === "batch" && workspace.batch !== undefined ? workspace.batch : workspace.steps;
-  const isClean = plan.conflicts.length + plan.unsupported.length === 0;
+  const isClean = plan.conflicts.length + plan.unsupported.length === 0 && planned.isPartial !== true;
   const onStep = (index: number, result: StepResult) => {
     const step = plan.steps[index]?.step;
     if (step !== undefined) options.onEvent?.({ type: "step", index, total: plan.steps.length, step, result });

@@ -95,10 +95,12 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
   example(
     planOptions(sessionOptions(add(program, "plan [manifest]", "show the steps that apply would take").alias("diff")))
       .option("--diff", "show text changes")
+      .option("--out <file>", "save the plan, to be applied as it is: agb-sync apply FILE")
       .option("--exit-code", "exit 2 when there are changes")
       .action(lazily(() => import("./commands/plan.ts"))),
     "plan",
     "plan --diff --exit-code",
+    "plan --out plan.json",
     "plan - < agb-sync.yaml",
   );
   example(
@@ -108,6 +110,7 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
     "apply --local",
     "apply --session session-0a1b --on-conflict overwrite",
     "apply --json --yes",
+    "apply plan.json",
   );
   example(
     applyOptions(

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Ajv } from "ajv";
 import { describe, expect, it } from "vitest";
 import { run } from "../helpers/cli.ts";
 import { sharedEmulator } from "../helpers/kinds.ts";
@@ -74,6 +75,28 @@ describe("agb-sync", () => {
     expect(readFileSync(file, "utf8")).toBe("edited in the session\n");
   });
 
+  it("applies a saved plan as it is, and refuses it when one of its paths has changed (S23, S37)", async () => {
+    const tree = "trees: [{ source: src, path: . }]\n";
+    const cwd = project(tree, { "src/a": "1", "src/b": "1" });
+    await run(["apply", "--local"], { cwd });
+    writeFileSync(join(cwd, "src/a"), "2");
+    expect((await run(["plan", "--local", "--out", "p.json"], { cwd })).code).toBe(0);
+    await run(["plan", "--local", "--out", "again.json"], { cwd });
+    expect(readFileSync(join(cwd, "again.json"), "utf8")).toBe(readFileSync(join(cwd, "p.json"), "utf8"));
+    writeFileSync(join(cwd, "src/b"), "a change elsewhere");
+    const root = join(cwd, ".agb-sync/local/tmp/workspace");
+    expect((await run(["apply", "p.json", "--local"], { cwd })).code).toBe(0);
+    expect([readFileSync(join(root, "a"), "utf8"), readFileSync(join(root, "b"), "utf8")]).toEqual(["2", "1"]);
+    const next = await run(["apply", "--local"], { cwd });
+    expect(next.stdout).toContain("~ b");
+    writeFileSync(join(cwd, "src/a"), "3");
+    await run(["plan", "--local", "--out", "p.json"], { cwd });
+    writeFileSync(join(cwd, "src/a"), "4");
+    const refused = await run(["apply", "p.json", "--local"], { cwd });
+    expect([refused.code, refused.stderr]).toEqual([4, expect.stringMatching(/changed since it was made: a\n/)]);
+    expect(readFileSync(join(root, "a"), "utf8")).toBe("2");
+  });
+
   it("keeps the newest five backups", async () => {
     const cwd = project(simple);
     await run(["apply", "--local"], { cwd });
@@ -92,7 +115,10 @@ describe("agb-sync", () => {
       .split("\n")
       .map((line) => JSON.parse(line));
     expect([code, lines.at(-1)]).toEqual([0, expect.objectContaining({ type: "summary", applied: 1, exitCode: 0 })]);
-    expect(lines.every(({ schemaVersion }) => schemaVersion === 1)).toBe(true);
+    const schema = JSON.parse(readFileSync(new URL("../../schemas/events.schema.json", import.meta.url), "utf8"));
+    const validate = new Ajv({ strict: false, validateFormats: false }).compile(schema);
+    expect(lines.filter((line) => !validate(line))).toEqual([]);
+    expect(validate({ ...lines.at(-1), digest: "none" })).toBe(false);
   });
 
   it("stops a mass deletion with exit 5 and nothing deleted", async () => {

@@ -31,12 +31,23 @@ export function commitOps(steps: readonly PlannedStep[], keepsBackup: boolean): 
   return { ops: builder.build(), ...preconditions(steps) };
 }
 
+/** A line of moves that is still growing. */
+type MoveRun = {
+  readonly op: number;
+  readonly from: WorkspacePath;
+  readonly to: WorkspacePath;
+  readonly names: string[];
+  readonly steps: number[];
+  sizeBytes: number;
+};
+
 class OpsBuilder {
   readonly #steps: readonly PlannedStep[];
   readonly #keepsBackup: boolean;
   readonly #ops: Op[] = [];
   readonly #opOfStep = new Map<number, number>();
   readonly #newDirectories: ReadonlySet<WorkspacePath>;
+  #moves: MoveRun | undefined;
 
   constructor(steps: readonly PlannedStep[], keepsBackup: boolean) {
     this.#steps = steps;
@@ -107,6 +118,10 @@ class OpsBuilder {
         this.#add(step.path, [index], `L ${quoteForShell(step.target)} ${name}`, [...after, index]);
         return;
       case "move": {
+        if (!step.held && baseName(step.from) === baseName(step.to)) {
+          this.#addMoveOfSameName(step, index);
+          return;
+        }
         const call = step.held
           ? `P ${index} ${name}`
           : `M ${quoteForShell(parentPath(step.to))} ${quoteForShell(baseName(step.from))} ${name}`;
@@ -122,6 +137,29 @@ class OpsBuilder {
       case "write":
         return;
     }
+  }
+
+  /** Neighbours that keep their names go from one directory to another in one line: a directory's rename is a few forks. */
+  #addMoveOfSameName(step: Extract<Step, { op: "move" }>, index: number): void {
+    const after = this.#after(index);
+    const last = this.#moves;
+    const isNeighbour =
+      last !== undefined &&
+      last.op === this.#ops.length - 1 &&
+      last.from === parentPath(step.from) &&
+      last.to === parentPath(step.to) &&
+      last.sizeBytes < NAMES_BYTES &&
+      after.every((other) => !last.steps.includes(other));
+    const run: MoveRun = isNeighbour
+      ? last
+      : { op: this.#ops.length, from: parentPath(step.from), to: parentPath(step.to), names: [], steps: [], sizeBytes: 0 };
+    if (isNeighbour) this.#ops.pop();
+    run.names.push(quoteForShell(baseName(step.from)));
+    run.steps.push(index);
+    run.sizeBytes += Buffer.byteLength(step.from) * 2 + 40;
+    this.#moves = run;
+    const waitsFor = run.steps.flatMap((one) => this.#after(one));
+    this.#add(step.from, [...run.steps], `N ${quoteForShell(run.to)} ${run.names.join(" ")}`, waitsFor);
   }
 
   #addDelete(step: Extract<Step, { op: "delete" }>, index: number): void {

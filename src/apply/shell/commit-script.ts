@@ -159,6 +159,20 @@ M() {
   [ -z "$m" ] || chmod "$m" "$from/."
   exec 4<&-
 }
+N() {
+  to=$1; shift; k=0; n=$#
+  exec 4<.; from=/proc/self/fd/4; [ -d "$from/." ] || from=$PWD
+  m=$CLOSED; CLOSED=
+  if make "$to" && enter "$to"; then
+    for x in "$@"; do
+      if is_there "./$x"; then bad "$OP" $k appeared ''; else set -- "$@" "$from/$x"; fi
+      k=$((k+1))
+    done
+    shift $n; [ $# -eq 0 ] || try mv -n -t . -- "$@"
+  else bad "$OP" all "$WHY" 'the directory is not where it should be'; fi
+  [ -z "$m" ] || chmod "$m" "$from/."
+  exec 4<&-
+}
 L() { if is_there "./$2"; then bad "$OP" all appeared ''; else try ln -s -- "$1" "./$2"; fi; }
 C() { if [ -L "./$2" ]; then bad "$OP" all changed ''; else try chmod "$1" "./$2"; fi; }
 X() {

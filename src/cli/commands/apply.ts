@@ -1,26 +1,35 @@
+import { existsSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
-import { hasCode } from "../../errors.ts";
+import { AgbSyncError, hasCode, UsageError } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
+import type { SavedPlan } from "../../plan/saved-plan.ts";
+import { changedSince, onlySaved, parseSavedPlan } from "../../plan/saved-plan.ts";
 import type { Planned, ReconcileOptions } from "../../reconcile.ts";
 import { applyPlan, makePlan } from "../../reconcile.ts";
 import type { ApplyReport } from "../../report.ts";
 import type { Session } from "../../session.ts";
+import { printable } from "../../tree/printable.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
 import { formatDuration, renderPlan } from "../render-plan.ts";
 import { isIncomplete, renderReport } from "../render-report.ts";
 
-type Options = CommonOptions & { readonly yes?: boolean };
+type Options = CommonOptions & { readonly yes?: boolean; readonly saved?: SavedPlan };
 
 /** How often a plan is made again when another apply got in between. */
 const MAX_ROUNDS = 5;
 
 /** Plan, ask where that is called for, carry out, report. */
 export async function run(context: Context, given?: string, own: Options = {}): Promise<number> {
-  const { manifest: path, options } = context.sortOut(given, own);
+  const { manifest: named, options: wished } = context.sortOut(given, own);
   const { console } = context;
   context.listenForSignals();
+  const saved = named?.endsWith(".json") ? readSavedPlan(context, named) : undefined;
+  const path = saved?.manifest ?? named;
+  const isElsewhere = wished.local === undefined && wished.session === undefined;
+  const options = saved !== undefined && isElsewhere ? { ...wished, session: saved.sessionId } : wished;
   let manifest = await context.loadManifest(path);
   const startedMs = performance.now();
   const session = await context.connect(manifest, options, true);
@@ -29,7 +38,8 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     if (manifest.usesSessionId) manifest = await context.loadManifest(path, session.id);
     const report = await reconcile(context, manifest, session, {
       ...options,
-      ...(own.yes === true ? { yes: true } : {}),
+      ...(own.yes === true || saved !== undefined ? { yes: true } : {}),
+      ...(saved === undefined ? {} : { saved }),
     });
     if (report === undefined) return exitCodes.failed;
     const code = context.interruptCode ?? codeOf(report);
@@ -63,6 +73,7 @@ async function reconcile(
     let settings = context.reconcileOptions(options, progress.onEvent);
     let planned = await makePlan(manifest, session, settings);
     progress.clear();
+    if (options.saved !== undefined) planned = asSaved(planned, options.saved);
     if (options.json !== true && planned.plan.steps.length + planned.plan.conflicts.length > 0) {
       console.print(renderPlan(planned.plan, (paint, text) => console.paint(paint, text), console.isVerbose));
     }
@@ -81,12 +92,38 @@ async function reconcile(
     try {
       return await applyPlan(planned, manifest, settings);
     } catch (error) {
-      if (!hasCode(error, "STALE_PLAN") || round === MAX_ROUNDS) throw error;
+      if (!hasCode(error, "STALE_PLAN") || round === MAX_ROUNDS || options.saved !== undefined) throw error;
       console.say("the workspace changed since it was scanned; planning again");
     } finally {
       progress.clear();
     }
   }
+}
+
+function readSavedPlan(context: Context, named: string): SavedPlan {
+  const file = resolve(context.cwd, named);
+  if (!existsSync(file))
+    throw new UsageError(`there is no ${named}`, { hint: "save a plan with: agb-sync plan --out" });
+  return parseSavedPlan(readFileSync(file, "utf8"), named);
+}
+
+/** What was saved, or a refusal that names what has changed since (S23). */
+function asSaved(planned: Planned, saved: SavedPlan): Planned {
+  const { plan } = planned;
+  const isSame = plan.sessionId === saved.sessionId && plan.root === saved.root;
+  const changed = isSame ? changedSince(saved, plan) : [];
+  if (!isSame || changed.length > 0) {
+    const what = isSame
+      ? `these paths changed since it was made: ${changed.map(printable).join(", ")}`
+      : "it was made for another session or root";
+    throw new AgbSyncError("STALE_PLAN", `the saved plan cannot be applied: ${what}`, {
+      hint: "look at the new plan: agb-sync plan",
+    });
+  }
+  const narrowed = onlySaved(saved, plan);
+  return narrowed.steps.length === plan.steps.length
+    ? planned
+    : { ...planned, plan: narrowed, isPartial: true, isSettled: false };
 }
 
 function codeOf(report: ApplyReport): number {

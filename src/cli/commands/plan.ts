@@ -1,10 +1,14 @@
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { findManifest } from "../../desired/load-manifest.ts";
+import { formatSavedPlan } from "../../plan/saved-plan.ts";
 import { makePlan } from "../../reconcile.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
 import { renderDiff } from "../render-diff.ts";
 import { renderPlan } from "../render-plan.ts";
 
-type Options = CommonOptions & { readonly diff?: boolean; readonly exitCode?: boolean };
+type Options = CommonOptions & { readonly diff?: boolean; readonly exitCode?: boolean; readonly out?: string };
 
 /** Shows what apply would do; changes nothing. */
 export async function run(context: Context, given?: string, own: Options = {}): Promise<number> {
@@ -30,6 +34,12 @@ export async function run(context: Context, given?: string, own: Options = {}): 
           if (diff !== undefined) console.print(`\n${diff}`);
         }
       }
+    }
+    if (own.out !== undefined) {
+      const file = resolve(context.cwd, own.out);
+      const source = path === "-" ? "-" : resolve(context.cwd, findManifest(path, context.cwd));
+      writeFileSync(file, formatSavedPlan(plan, source), { mode: 0o600 });
+      console.say(`saved: apply exactly this with: agb-sync apply ${own.out}`);
     }
     const hasChanges = plan.steps.length + plan.conflicts.length + plan.unsupported.length > 0;
     return own.exitCode === true && hasChanges ? exitCodes.changesPending : exitCodes.done;
