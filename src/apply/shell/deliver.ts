@@ -9,7 +9,7 @@ import type { Delivery } from "./commit-script.ts";
 const INLINE_BYTES = 30_000;
 /** Bytes of the archive in one part, and how many parts are still cheaper than an upload's four calls. */
 const PART_BYTES = 42_000;
-const PARTS_BEFORE_UPLOAD = 6;
+const PARTS_BEFORE_UPLOAD = 4;
 
 export type DeliveryRequest = {
   /** Sensitive content never rides in a command (S29). */
