@@ -11,6 +11,8 @@ export type { Drift, Planned, ReconcileOptions } from "./reconcile.ts";
 export { apply, applyPlan, drift, makePlan as plan } from "./reconcile.ts";
 export type { ApplyReport } from "./report.ts";
 export type { ConnectOptions, Session, Workspace } from "./session.ts";
+export type { SdkSession, SdkToolResult } from "./transport/agb/wrap-sdk-session.ts";
+export { wrapSdkSession } from "./transport/agb/wrap-sdk-session.ts";
 export type { Transport } from "./transport/transport.ts";
 export type { WatchEvent, WatchOptions } from "./watch/watch.ts";
 export { watch } from "./watch/watch.ts";

@@ -152,7 +152,14 @@ class OpsBuilder {
       after.every((other) => !last.steps.includes(other));
     const run: MoveRun = isNeighbour
       ? last
-      : { op: this.#ops.length, from: parentPath(step.from), to: parentPath(step.to), names: [], steps: [], sizeBytes: 0 };
+      : {
+          op: this.#ops.length,
+          from: parentPath(step.from),
+          to: parentPath(step.to),
+          names: [],
+          steps: [],
+          sizeBytes: 0,
+        };
     if (isNeighbour) this.#ops.pop();
     run.names.push(quoteForShell(baseName(step.from)));
     run.steps.push(index);

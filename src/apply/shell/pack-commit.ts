@@ -159,21 +159,16 @@ export function digestOfLines(
 }
 
 function textEntry(name: string, text: string): ArchiveEntry {
-  const bytes = Buffer.from(text === "" ? "" : `${text}\n`);
-  return {
-    kind: "file",
-    name,
-    mode: 0o600,
-    sizeBytes: bytes.byteLength,
-    async *open() {
-      yield bytes;
-    },
-  };
+  return bytesEntry(name, text === "" ? "" : `${text}\n`);
 }
 
 /** Paths as data: each ends in NUL. */
 function listEntry(name: string, paths: readonly WorkspacePath[]): ArchiveEntry {
-  const bytes = Buffer.from(paths.map((path) => `./${path}\0`).join(""));
+  return bytesEntry(name, paths.map((path) => `./${path}\0`).join(""));
+}
+
+function bytesEntry(name: string, text: string): ArchiveEntry {
+  const bytes = Buffer.from(text);
   return {
     kind: "file",
     name,
