@@ -64,7 +64,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     keepAlive.stop();
     progress.clear();
   }
-  console.say(`watched: ${totals.cycles} cycles, ${totals.steps} steps, ${formatBytes(totals.bytes)}`);
+  console.say(`watched: cycles ${totals.cycles}, steps ${totals.steps}, written ${formatBytes(totals.bytes)}`);
   return context.interruptCode ?? exitCodes.done;
 }
 
