@@ -6,8 +6,9 @@ import { backupName } from "../state/backups.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Entry } from "../tree/entry.ts";
 import { sameContent } from "../tree/entry.ts";
+import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { parentPath, ROOT, statePath } from "../tree/workspace-path.ts";
+import { ancestorsOf, parentPath, ROOT, statePath } from "../tree/workspace-path.ts";
 import type { CommitRequest, StepResult } from "./engine.ts";
 
 /** A directory that an owner without write permission cannot change: opened for the run, closed after it. */
@@ -49,9 +50,11 @@ export class StepRun {
       const awaited = awaitedBy(this.#request.steps);
       const isDeletion = ({ step }: PlannedStep, index: number) => step.op === "delete" && !awaited.has(index);
       await this.#runAll((planned, index) => !isDeletion(planned, index));
+      await this.#verifyPlaces();
       if (this.#results.some((result) => result?.status === "failed"))
         this.#skipRest("a write or move of this run failed");
       await this.#runAll(isDeletion);
+      await this.#verifyDeletions();
     } finally {
       await this.#closeDirectories();
       await this.#removeStage();
@@ -153,6 +156,47 @@ export class StepRun {
       );
     });
     await Promise.all(running.values());
+  }
+
+  /** A session's "success" is no evidence (S34): what was put into place is read back there before anything goes. */
+  async #verifyPlaces(): Promise<void> {
+    const placed = this.#request.steps.flatMap(({ step }, index) => {
+      if (this.#results[index]?.status !== "applied") return [];
+      if (step.op === "write") return [{ index, path: step.path, digest: step.digest }];
+      const isFile = step.op === "move" && step.before.kind === "file" && step.before.digest !== undefined;
+      return isFile ? [{ index, path: step.to, digest: step.before.digest }] : [];
+    });
+    const digests = await this.#transport.digestFiles(
+      placed.map(({ path }) => path),
+      this.#signalForTheEnd,
+    );
+    for (const { index, path, digest } of placed) {
+      if (digests.get(path) !== digest) this.#settleAsUnverified(index, `${path} does not hold what was put there`);
+    }
+  }
+
+  async #verifyDeletions(): Promise<void> {
+    const replaced = new Set(this.#request.steps.flatMap(({ step }) => (step.op === "delete" ? [] : [targetOf(step)])));
+    await Promise.all(
+      this.#request.steps.map(async ({ step }, index) => {
+        if (step.op !== "delete" || step.before.kind === "directory" || this.#results[index]?.status !== "applied")
+          return;
+        // What stands there now, or above it, was put there by this very run.
+        if ([step.path, ...ancestorsOf(step.path)].some((path) => replaced.has(path))) return;
+        const left = await this.#limit(() => this.#transport.stat(step.path, this.#signalForTheEnd));
+        if (left !== undefined) this.#settleAsUnverified(index, `${step.path} is still there`);
+      }),
+    );
+  }
+
+  /** What was done before a stop is still looked at, so that base records what is true. */
+  get #signalForTheEnd(): AbortSignal {
+    return this.#signal.aborted ? AbortSignal.timeout(30_000) : this.#signal;
+  }
+
+  #settleAsUnverified(index: number, what: string): void {
+    const hint = "apply again; if it happens again, the session's disk or file tools are at fault";
+    this.#settle(index, { status: "failed", error: new TransportError("VERIFY_FAILED", printable(what), { hint }) });
   }
 
   async #carryOut(step: Step, index: number): Promise<void> {
