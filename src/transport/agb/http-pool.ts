@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { Agent, EnvHttpProxyAgent, request } from "undici";
@@ -35,6 +36,8 @@ export class HttpPool {
   /** One request, one answer. @throws {TransportError} `UNREACHABLE`, `UNAVAILABLE`, `TIMEOUT`, `BAD_ANSWER`. */
   async send(url: string, options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
     signal.throwIfAborted();
+    // One signal stops many calls at once: that many listeners are meant, and no leak to warn of.
+    setMaxListeners(0, signal);
     this.counters.requests += 1;
     const { method, headers, body, timeoutMs } = options;
     if (typeof body === "string") this.counters.bytesSent += Buffer.byteLength(body);
