@@ -68,21 +68,21 @@ export function commitCommand(input: CommitScriptInput): string {
   return `
 if [ -f ${quoteForShell(live)} ]; then cat ${quoteForShell(live)}; exit 0; fi
 ${enterStage(root, applyId, isFresh)}
-if mkdir run 2>/dev/null; then
-cat >commit.sh <<'${end}'
+if [ ! -d run ]; then
+cat >commit.$$ <<'${end}'
 ${commitScript(input)}
 ${end}
-${delivery.kind === "inline" ? `printf %s ${delivery.base64} | base64 -d >archive` : ""}
-  if command -v setsid >/dev/null 2>&1; then setsid sh ./commit.sh </dev/null >log 2>&1 & else nohup sh ./commit.sh </dev/null >log 2>&1 & fi
-  p=$!; echo $p >run/pid
+${delivery.kind === "inline" ? `printf %s ${delivery.base64} | base64 -d >archive.$$ && mv -f archive.$$ archive` : ""}
+  if command -v setsid >/dev/null 2>&1; then setsid sh ./commit.$$ </dev/null >log.$$ 2>&1 & else nohup sh ./commit.$$ </dev/null >log.$$ 2>&1 & fi
+  p=$!
   ( sleep 42; kill -USR1 $$ ) >/dev/null 2>&1 & w=$!
   trap 'echo running; echo end; exit 0' USR1
   wait $p; kill $w 2>/dev/null
 fi
 i=0
 while [ ! -f report ] && [ ! -f ${quoteForShell(live)} ]; do
-  if [ -s run/pid ] && ! kill -0 "$(cat run/pid)" 2>/dev/null; then
-    [ -f report ] || [ -f ${quoteForShell(live)} ] || { echo died; tail -c 300 log 2>/dev/null | tr '\\n' ' '; echo; echo end; exit 0; }
+  if [ -s run/pid ] && ! kill -0 "$(cat run/pid)" 2>/dev/null || { [ $i -gt 50 ] && [ ! -s run/pid ]; }; then
+    [ -f report ] || [ -f ${quoteForShell(live)} ] || { echo died; cat log.* 2>/dev/null | tail -c 300 | tr '\\n' ' '; echo; echo end; exit 0; }
   fi
   i=$((i+1)); [ $i -gt 300 ] && { echo running; echo end; exit 0; }
   sleep 0.1 2>/dev/null || sleep 1
@@ -93,7 +93,10 @@ if [ -f report ]; then cat report; ${isFresh ? `s=$PWD; cd /; rm -rf "$s";` : ""
 function commitScript(input: CommitScriptInput): string {
   const { root, delivery, isFresh } = input;
   const q = quoteForShell;
-  return `LC_ALL=C; export LC_ALL; umask 022
+  // The work itself takes the claim to be the only one: whoever starts it may be killed at any point before.
+  return `mkdir run 2>/dev/null || exit 0
+echo $$ >run/pid.new && mv -f run/pid.new run/pid; exec >log 2>&1
+LC_ALL=C; export LC_ALL; umask 022
 S=$PWD; exec 3<.; ST=/proc/self/fd/3; [ -d "$ST/." ] || ST=$S
 BAD=; STOP=; AT='?'; CLOSED=; OP=
 say() {
