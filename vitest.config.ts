@@ -7,5 +7,6 @@ export default defineConfig({
     hookTimeout: 30_000,
     reporters: [["default", { summary: false }]],
     pool: "forks",
+    maxWorkers: 2,
   },
 });
