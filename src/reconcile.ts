@@ -193,6 +193,7 @@ export async function applyPlan(planned: Planned, manifest: Manifest, options: R
       result: committed.results[index] ?? { status: "skipped", reason: "not reached" },
     })),
     conflicts: [...plan.conflicts, ...late].toSorted((one, other) => comparePaths(one.path, other.path)),
+    unreadable: desired.unreadable,
     verified: committed.verified,
     workspaceDigest: desired.digest,
     backupPath: committed.backupPath,

@@ -16,6 +16,8 @@ export type ApplyReport = {
   readonly outcomes: readonly { readonly step: Step; readonly result: StepResult }[];
   /** Everything left alone, also what became a conflict at the commit. */
   readonly conflicts: readonly Conflict[];
+  /** Local paths that could not be read; nothing was deleted because of them (S13). */
+  readonly unreadable: readonly string[];
   /** True when every written path was read back (by digest) as declared. */
   readonly verified: boolean;
   /** Digest of the declared tree; the same manifest and sources give the same digest. */

@@ -333,6 +333,7 @@ export class StepRun {
     } catch (error) {
       if (hasCode(error, "SESSION_GONE", "BAD_API_KEY")) throw error;
       if (hasCode(error, "ALREADY_EXISTS")) this.#settleAsConflict(index, { kind: "file", sizeBytes: 0 }, "appeared");
+      else if (this.#signal.aborted) this.#settle(index, { status: "skipped", reason: "interrupted" });
       else this.#settle(index, { status: "failed", error: error instanceof Error ? error : new Error(String(error)) });
     }
   }

@@ -16,7 +16,7 @@ export async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     const isInterrupted = context.interruptCode !== undefined;
     if (!isInterrupted) context.console.fail(error);
-    else context.console.say("stopped; what was applied so far is recorded, apply again to finish");
+    else context.console.say("interrupted; what was applied so far is recorded, apply again to finish");
     process.exitCode = context.interruptCode ?? exitCodeOf(error);
   }
 }

@@ -17,6 +17,7 @@ export function renderReport(report: ApplyReport, paint: Painter): string {
     lines.push(paint("yellow", `  conflict ${describeConflict(conflict).slice(2)}`));
   for (const { path, reason } of report.plan.unsupported)
     lines.push(paint("yellow", `  not done ${printable(path)}: ${reason}`));
+  for (const path of report.unreadable) lines.push(paint("yellow", `  unread   ${printable(path)}`));
   for (const { command, status, exitCode, tail } of report.commands) {
     if (status !== "failed") continue;
     const how = exitCode === undefined ? "did not finish" : `exit ${exitCode}`;
@@ -29,11 +30,11 @@ export function renderReport(report: ApplyReport, paint: Painter): string {
   return [...lines, summaryOf(report, paint)].join("\n");
 }
 
-/** True when a step failed or was skipped, or the session could not hold something. */
+/** True when a step failed or was skipped, a source could not be read, or the session could not hold something. */
 export function isIncomplete(report: ApplyReport): boolean {
   const isUndone = report.outcomes.some(({ result }) => result.status === "failed" || result.status === "skipped");
   const hasFailedCommand = report.commands.some(({ status }) => status === "failed");
-  return isUndone || hasFailedCommand || report.plan.unsupported.length > 0;
+  return isUndone || hasFailedCommand || report.plan.unsupported.length > 0 || report.unreadable.length > 0;
 }
 
 function summaryOf(report: ApplyReport, paint: Painter): string {

@@ -43,6 +43,9 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     });
     if (report === undefined) return exitCodes.failed;
     const code = context.interruptCode ?? codeOf(report);
+    if (context.interruptCode !== undefined && isIncomplete(report)) {
+      console.say("interrupted; what was applied so far is recorded, apply again to finish");
+    }
     if (options.json === true) console.print(summaryLine(report, code, new Date()));
     else {
       console.print(renderReport(report, (paint, text) => console.paint(paint, text)));
