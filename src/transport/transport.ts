@@ -40,10 +40,8 @@ export type Features = {
 export type SessionProbe = {
   /** A POSIX shell can be used, by the shell tool or through `run_code`. */
   readonly shell: boolean;
-  /** Names of the programs found by `command -v`. */
+  /** Names of the programs found by `command -v`, and abilities such as `gnu-find`, `mv-T` and `sha256sum-z`. */
   readonly commands: ReadonlySet<string>;
-  /** `find` knows `-printf`. */
-  readonly gnuFind: boolean;
   /** Files can be delivered by file transfer (protocol §9). */
   readonly transfer: boolean;
   /** Effective user id; undefined where there is no shell. */

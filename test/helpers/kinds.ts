@@ -59,6 +59,13 @@ export const kinds: readonly Kind[] = [
   { name: "embedded, batch", strategy: "batch", isFull: true, open: openEmbedded },
   { name: "embedded, steps", strategy: "steps", isFull: true, open: openEmbedded },
   { name: "AGB with shell, batch", strategy: "batch", isFull: true, open: onEmulator({}) },
+  {
+    name: "AGB with shell of few programs, batch",
+    strategy: "batch",
+    isFull: true,
+    // Without these the scripts speak the dialect for busybox, which also runs on this machine's own programs.
+    open: onEmulator({ withoutCommands: ["comm", "gzip", "setsid", "perl", "python3"] }),
+  },
   { name: "AGB with shell, steps", strategy: "steps", isFull: true, open: onEmulator({}) },
   {
     name: "AGB without shell, steps",

@@ -26,6 +26,7 @@ const services: readonly (readonly [name: string, options: EmulatorOptions])[] =
   ["another umask", { verdicts: { umask: 0o077 } }],
   ["no tar", { withoutCommands: ["tar"] }],
   ["no gzip and no setsid", { withoutCommands: ["gzip", "setsid"] }],
+  ["no comm", { withoutCommands: ["comm"] }],
   ["no setsid", { withoutCommands: ["setsid"] }],
   ["without a shell: existing directories refused", { ...withoutShell, verdicts: { createExistingDirectory: "fail" } }],
   ["without a shell: moves that replace", { ...withoutShell, verdicts: { moveOntoExisting: "replace" } }],
@@ -70,6 +71,7 @@ async function tryOut(options: EmulatorOptions): Promise<readonly unknown[]> {
     const report = await apply(mirrorOf(directory), session, { signal, allowMassDelete: true });
     expect(report.outcomes.filter(({ result }) => result.status !== "applied")).toEqual([]);
     expect(report.plan.unsupported).toEqual([]);
+    expect(report.strategy).toBe(hasShell && options.withoutCommands?.includes("tar") !== true ? "batch" : "steps");
     expect(look(rootDirectory, { modes: hasShell })).toEqual(look(join(directory, "source"), { modes: hasShell }));
   }
   const { plan } = await makePlan(mirrorOf(directory), session, { signal });

@@ -32,25 +32,31 @@ export type Archive = {
 const MEMORY_BYTES = 16 * 1024 * 1024;
 
 /**
- * Packs entries in the given order into a gzipped tar; the same entries give the same bytes. Streams: never more than
+ * Packs entries in the given order into a tar, gzipped if asked for; the same entries give the same bytes. Streams: never more than
  * one file and a few buffers are held beside the packed bytes themselves.
  */
-export async function packArchive(entries: Iterable<ArchiveEntry>, onBytes: (bytes: number) => void): Promise<Archive> {
-  // Level 1: most of what is packed is small text, and the time to a ready workspace counts, not the last byte.
-  const gzip = createGzip({ level: 1 });
+export async function packArchive(
+  entries: Iterable<ArchiveEntry>,
+  options: { readonly compresses: boolean; readonly onBytes: (bytes: number) => void },
+): Promise<Archive> {
   const spool = new Spool();
-  const source = Readable.from(tarChunks(entries, onBytes), { objectMode: false, highWaterMark: 1024 * 1024 });
-  source.once("error", (error) => gzip.destroy(error)).pipe(gzip);
+  const tar = tarChunks(entries, options.onBytes);
   try {
-    for await (const chunk of gzip) {
-      const bytes: Uint8Array = chunk;
-      await spool.write(bytes);
+    for await (const chunk of options.compresses ? compressed(tar) : tar) {
+      await spool.write(chunk);
     }
     return await spool.finish();
   } catch (error) {
     spool.discard();
     throw error;
   }
+}
+
+function compressed(tar: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  // Level 1: most of what is packed is small text, and the time to a ready workspace counts, not the last byte.
+  const gzip = createGzip({ level: 1 });
+  const source = Readable.from(tar, { objectMode: false, highWaterMark: 1024 * 1024 });
+  return source.once("error", (error) => gzip.destroy(error)).pipe(gzip);
 }
 
 /** Files up to this size are packed many at a time, which is five times as fast as streaming each. */
@@ -127,7 +133,7 @@ async function* streamEntry(
 /** Long and unusual names travel in a pax record, where they have no limit and one encoding. */
 function headerOf(entry: ArchiveEntry): TarHeader {
   const name = entry.kind === "directory" ? `${entry.name}/` : entry.name;
-  const isPlain = /^[\x20-\x7e]{1,99}$/.test(name);
+  const isPlain = isPlainName(name);
   return {
     name: isPlain ? name : `long/${entry.kind}`,
     ...(isPlain ? {} : { pax: { path: name } }),
@@ -138,6 +144,11 @@ function headerOf(entry: ArchiveEntry): TarHeader {
     uid: 0,
     gid: 0,
   };
+}
+
+/** Whether every tar reads this name the same way, without a pax record. */
+export function isPlainName(name: string): boolean {
+  return /^[\x20-\x7e]{1,99}$/.test(name);
 }
 
 class Spool {

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { dirname, posix } from "node:path";
 import { quoteForShell } from "../../transport/shell-quote.ts";
-import { commitFunctions } from "./scan-script.ts";
+import type { Dialect } from "./dialect.ts";
+import { functionsOf } from "./scan-script.ts";
 
 /** How the archive reaches the script. */
 export type Delivery =
@@ -11,13 +12,16 @@ export type Delivery =
   | { readonly kind: "upload"; readonly path: string; readonly sizeBytes: number };
 
 export type CommitScriptInput = {
+  readonly dialect: Dialect;
+  /** The archive is compressed by gzip. */
+  readonly isCompressed: boolean;
   readonly root: string;
   readonly applyId: string;
   /** The root is not there: it is built beside its place and goes live by one rename (S4). */
   readonly isFresh: boolean;
   readonly delivery: Delivery;
   readonly archiveSha256: string;
-  /** SHA-256 over the lines that `sha256sum -z` prints for the staged files, in path order; "" when there are none. */
+  /** What `hash_of` gives for the staged files, in path order; "" when there are none. */
   readonly stagedSha256: string;
   /** The same over the files that must be as the plan saw them, in the order of the list `pre`. */
   readonly beforeSha256: string;
@@ -105,8 +109,7 @@ say() {
 tidy() { cd /; rm -rf "$ST/t" "$ST/h" "$ST/archive" "$ST"/part-* "$ST/pre" "$ST/files" "$ST/others" "$ST/ops" "$ST/base-added" "$ST/base-removed"; }
 quit() { [ -n "$LOCKED" ] && rm -f "$LOCKED"; say "$1"; tidy; exit 0; }
 trap 'quit failed' TERM INT HUP
-${commitFunctions()}
-hash_of() { xargs -0 -r sha256sum -z -- 2>/dev/null | sha256sum | cut -c 1-64; }
+${functionsOf(input.dialect)}
 bad() { BAD="$BAD$1 "; printf '%s %s %s %s\\n' "$1" "$2" "$3" "$(printf %s "$4" | tr '\\n\\r' '  ' | head -c 300)" >>"$ST/bad"; }
 leave() { if [ -n "$CLOSED" ]; then chmod "$CLOSED" .; CLOSED=; fi; }
 enter() {
@@ -197,9 +200,9 @@ while [ "$(sha256sum <"$ARCHIVE" | cut -c 1-64)" != ${input.archiveSha256} ]; do
     : `${delivery.kind === "parts" ? "cat part-* | base64 -d >archive; rm -f part-*" : ""}
 ARCHIVE=archive; [ "$(sha256sum <archive | cut -c 1-64)" = ${input.archiveSha256} ] || quit damaged`
 }
-tar -xzmpf "$ARCHIVE" --no-same-owner -C "$ST" || { bad 0 all failed "$(tail -c 300 "$ST/log")"; quit failed; }
+tar -x${input.isCompressed ? "z" : ""}mpof "$ARCHIVE" -C "$ST" || { bad 0 all failed "$(tail -c 300 "$ST/log")"; quit failed; }
 rm -f archive; [ -d t ] || mkdir t
-. ./dups
+. ./after
 got=$(cd t && find . -type f ! -path './.agb-sync/*' -print0 | sort -z | hash_of)
 [ -z '${input.stagedSha256}' ] || [ "$got" = '${input.stagedSha256}' ] || quit damaged
 ${isFresh ? freshPart(input) : inPlacePart(input)}`.concat(`\n: ${q(root)}`);
@@ -212,7 +215,7 @@ function freshPart({ root, applyId }: CommitScriptInput): string {
 . ./ops
 leave; cd -P "$R" || quit failed
 [ -z "$BAD" ] || quit failed
-chmod 0700 .agb-sync; sleep 0.02; list >.agb-sync/index.1
+chmod 0700 .agb-sync; sleep 0.02; list | index >.agb-sync/index.1
 mkdir -p .agb-sync/stage/${q(applyId)}; printf 'done\\nend\\n' >.agb-sync/stage/${q(applyId)}/report
 cd -P "$PARENT" || quit failed
 if is_there ./${q(posix.basename(root))}; then quit stale; fi
@@ -250,15 +253,15 @@ if [ -n "$BAD" ]; then LOCKED=; say partial; tidy; exit 0; fi
 cd -P "$R" || quit failed
 IX=.agb-sync/index.${baseGeneration}; [ -f "$IX" ] || IX=/dev/null
 sleep 0.02
-{ printf 'z//0\\0'; list | comm -z -12 "$IX" -; cat "$ST/files" "$ST/others" | records; } | sort -z -u >"$ST/index"
+{ list | known_to "$IX"; cat "$ST/files" "$ST/others" | records; } | index >"$ST/index"
 if [ -n '${input.afterSha256}' ] && [ "$(hash_of <"$ST/files")" != '${input.afterSha256}' ]; then
-  { printf 'z//0\\0'; list | comm -z -12 "$IX" -; } | sort -z -u >"$ST/index"
+  list | known_to "$IX" | index >"$ST/index"
 fi
 cd -P "$G" || quit failed
 {
   printf '%s\\n' ${q(baseHeader)}
   if [ ${baseGeneration} != 0 ]; then
-    if [ -s "$ST/base-removed" ]; then tail -n +2 base.json | grep -v -x -F -f "$ST/base-removed"; else tail -n +2 base.json; fi
+    if [ -s "$ST/base-removed" ]; then tail -n +2 base.json | without "$ST/base-removed"; else tail -n +2 base.json; fi
   fi
   cat "$ST/base-added"
 } >"$ST/base.new" && chmod 0600 "$ST/base.new" && mv -f "$ST/base.new" base.json || { bad 0 all failed 'base could not be written'; quit failed; }

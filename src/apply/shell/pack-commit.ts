@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { dirname } from "node:path/posix";
 import { TransportError } from "../../errors.ts";
 import type { Base } from "../../state/base.ts";
 import { formatBaseHeader, formatBaseLine } from "../../state/base.ts";
@@ -9,9 +10,10 @@ import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { comparePaths } from "../../tree/workspace-path.ts";
 import type { CommitRequest } from "../engine.ts";
 import type { Archive, ArchiveEntry } from "./archive.ts";
-import { packArchive } from "./archive.ts";
+import { isPlainName, packArchive } from "./archive.ts";
 import type { CommitOps } from "./commit-ops.ts";
 import { OWNER_ALL } from "./commit-ops.ts";
+import type { Dialect } from "./dialect.ts";
 
 /** Larger files that occur twice are copied in the session. */
 const COPY_FROM_BYTES = 4096;
@@ -22,6 +24,8 @@ export type Touched = {
   readonly others: readonly WorkspacePath[];
 };
 export type PackParts = {
+  readonly dialect: Dialect;
+  readonly compresses: boolean;
   readonly base: Base;
   readonly next: Base;
   readonly changes: readonly { readonly path: WorkspacePath }[];
@@ -30,83 +34,108 @@ export type PackParts = {
   readonly staged: readonly StagedFile[];
   readonly isFresh: boolean;
 };
+
 /** Packs contents, lists and lines of work into one archive (what is in it: commit-script.ts). */
 export async function packCommit(request: CommitRequest, parts: PackParts): Promise<Archive> {
-  const { base, next, changes, ops, touched, staged, isFresh } = parts;
-  const first = new Map<Digest, StagedFile>();
-  const dups: StagedFile[] = [];
-  const entries: ArchiveEntry[] = stagedDirectories(request);
-  for (const file of staged) {
-    const original = first.get(file.content.digest);
-    first.set(file.content.digest, original ?? file);
-    // A small file twice in the archive costs less than a process that copies it.
-    if (original !== undefined && file.content.sizeBytes > COPY_FROM_BYTES) dups.push(file);
-    else
-      entries.push({
-        kind: "file",
-        name: `t/${file.path}`,
-        mode: file.mode | 0o200,
-        sizeBytes: file.content.sizeBytes,
-        open: () => file.content.open(),
-      });
-  }
-  const copies = dups.map(({ path, mode, content }) => {
-    const original = first.get(content.digest)?.path ?? path;
-    const to = quoteForShell(`t/${path}`);
-    return `cp ${quoteForShell(`t/${original}`)} ${to} && chmod ${(mode | 0o200).toString(8)} ${to}`;
-  });
-  const closing = staged.flatMap(({ path, mode }) =>
-    (mode & 0o200) === 0 ? [`chmod ${mode.toString(8)} ${quoteForShell(`t/${path}`)}`] : [],
-  );
-  const removed = changes.flatMap(({ path }) => {
-    const entry = base.entries.get(path);
-    return entry === undefined ? [] : [formatBaseLine(path, entry)];
-  });
-  const added = [...new Set(changes.map(({ path }) => path))].flatMap((path) => {
-    const entry = next.entries.get(path);
-    return entry === undefined ? [] : [formatBaseLine(path, entry)];
-  });
-  const freshBase = [
-    formatBaseHeader(next),
-    ...[...next.entries]
-      .toSorted(([one], [other]) => comparePaths(one, other))
-      .map(([path, entry]) => formatBaseLine(path, entry)),
-  ];
-  entries.push(
-    textEntry("dups", [...copies, ...closing].join("\n")),
+  const { ops, staged, dialect } = parts;
+  const contents = contentsOf(request, staged);
+  const named = dialect.takesAnyName ? { entries: contents.entries, renames: [] } : withPlainNames(contents.entries);
+  const entries = [
+    ...named.entries,
+    textEntry("after", [...named.renames, ...contents.copies, ...contents.closing].join("\n")),
     textEntry("ops", ops.ops.map(({ line }) => line).join("\n")),
-  );
-  if (isFresh)
-    entries.push(
-      { kind: "directory", name: "t/.agb-sync", mode: 0o700 },
-      textEntry("t/.agb-sync/base.json", freshBase.join("\n")),
-    );
-  else {
-    const checks = [
-      ...ops.absent.map((path) => `A ${quoteForShell(path)}`),
-      ...ops.links.map(({ path, target }) => `K ${quoteForShell(path)} ${quoteForShell(target)}`),
-    ];
-    entries.push(
-      textEntry("checks", checks.join("\n")),
-      listEntry(
-        "pre",
-        ops.files.map(({ path }) => path),
-      ),
-      listEntry(
-        "files",
-        touched.files.map(({ path }) => path),
-      ),
-      listEntry("others", touched.others),
-      textEntry("base-removed", removed.join("\n")),
-      textEntry("base-added", added.join("\n")),
-    );
-  }
+    ...(parts.isFresh ? freshState(parts.next) : listsOf(parts)),
+  ];
   const totalBytes = staged.reduce((sum, { content }) => sum + content.sizeBytes, 0);
   let doneBytes = 0;
-  return await packArchive(entries, (bytes) => {
+  const onBytes = (bytes: number) => {
     doneBytes += bytes;
     request.onBytes(Math.min(doneBytes, totalBytes), totalBytes);
+  };
+  return await packArchive(entries, { compresses: parts.compresses, onBytes });
+}
+
+/** The directories and files of the stage; `copies` and `closing` are commands for after the unpacking. */
+function contentsOf(request: CommitRequest, staged: readonly StagedFile[]) {
+  const first = new Map<Digest, StagedFile>();
+  const entries: ArchiveEntry[] = stagedDirectories(request);
+  const copies: string[] = [];
+  const closing: string[] = [];
+  for (const { path, mode, content } of staged) {
+    const original = first.get(content.digest);
+    const name = `t/${path}`;
+    // A small file twice in the archive costs less than a process that copies it.
+    if (original !== undefined && content.sizeBytes > COPY_FROM_BYTES) {
+      const to = quoteForShell(name);
+      const copy = `cp ${quoteForShell(`t/${original.path}`)} ${to} && chmod ${(mode | 0o200).toString(8)} ${to}`;
+      copies.push(copy);
+    } else {
+      first.set(content.digest, original ?? { path, mode, content });
+      entries.push({
+        kind: "file",
+        name,
+        mode: mode | 0o200,
+        sizeBytes: content.sizeBytes,
+        open: () => content.open(),
+      });
+    }
+    if ((mode & 0o200) === 0) closing.push(`chmod ${mode.toString(8)} ${quoteForShell(name)}`);
+  }
+  return { entries, copies, closing };
+}
+
+/** For a tar that takes short plain names only: the others are unpacked under a number and renamed, parents first. */
+function withPlainNames(entries: readonly ArchiveEntry[]): {
+  readonly entries: readonly ArchiveEntry[];
+  readonly renames: readonly string[];
+} {
+  const parents = new Set<string>();
+  const renames: string[] = [];
+  const plain = entries.flatMap((entry, index): ArchiveEntry[] => {
+    if (isPlainName(`${entry.name}/`)) return [entry];
+    const name = quoteForShell(entry.name);
+    if (entry.kind === "directory") {
+      renames.push(`mkdir -p ${name} && chmod ${entry.mode.toString(8)} ${name}`);
+      return [];
+    }
+    parents.add(dirname(entry.name));
+    renames.push(`mv -f n-${index} ${name}`);
+    return [{ ...entry, name: `n-${index}` }];
   });
+  const making = [...parents].map((parent) => `mkdir -p ${quoteForShell(parent)}`);
+  return { entries: plain, renames: [...making, ...renames] };
+}
+
+function freshState(next: Base): readonly ArchiveEntry[] {
+  const lines = [...next.entries]
+    .toSorted(([one], [other]) => comparePaths(one, other))
+    .map(([path, entry]) => formatBaseLine(path, entry));
+  return [
+    { kind: "directory", name: "t/.agb-sync", mode: 0o700 },
+    textEntry("t/.agb-sync/base.json", [formatBaseHeader(next), ...lines].join("\n")),
+  ];
+}
+
+/** What a commit in place checks, replaces in base and reads back. */
+function listsOf({ base, next, changes, ops, touched }: PackParts): readonly ArchiveEntry[] {
+  const linesIn = (of: Base) =>
+    [...new Set(changes.map(({ path }) => path))].flatMap((path) => {
+      const entry = of.entries.get(path);
+      return entry === undefined ? [] : [formatBaseLine(path, entry)];
+    });
+  const checks = [
+    ...ops.absent.map((path) => `A ${quoteForShell(path)}`),
+    ...ops.links.map(({ path, target }) => `K ${quoteForShell(path)} ${quoteForShell(target)}`),
+  ];
+  const pathsOf = (files: readonly { readonly path: WorkspacePath }[]) => files.map(({ path }) => path);
+  return [
+    textEntry("checks", checks.join("\n")),
+    listEntry("pre", pathsOf(ops.files)),
+    listEntry("files", pathsOf(touched.files)),
+    listEntry("others", touched.others),
+    textEntry("base-removed", linesIn(base).join("\n")),
+    textEntry("base-added", linesIn(next).join("\n")),
+  ];
 }
 
 /** On a fresh root directories and files come out of the archive; links are made, and modes closed, before it goes live. */
@@ -146,15 +175,16 @@ export function touchedBy(paths: readonly WorkspacePath[], next: Base): Touched 
   return { files, others };
 }
 
-/** The digest of what `sha256sum -z` prints for these files; "" for none. */
+/** What `hash_of` of the dialect gives for these files; "" for none. */
 export function digestOfLines(
   files: readonly { readonly path: string; readonly digest: string }[],
   order: "sorted" | "as given",
+  dialect: Dialect,
 ): string {
   if (files.length === 0) return "";
   const hash = createHash("sha256");
   const ordered = order === "sorted" ? files.toSorted((one, other) => comparePaths(one.path, other.path)) : files;
-  for (const { path, digest } of ordered) hash.update(`${digest.slice("sha256:".length)}  ./${path}\0`);
+  for (const { path, digest } of ordered) hash.update(dialect.digestLine(digest.slice("sha256:".length), path));
   return hash.digest("hex");
 }
 

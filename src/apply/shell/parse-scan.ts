@@ -81,10 +81,14 @@ export async function parseScan(text: string): Promise<ScanAnswer> {
 }
 
 const HASH = 0x23;
+const GZIP_MARK = 0x1f;
 
+/** A session without gzip sends the bytes as they are: they begin with a number, never with the mark of gzip. */
 async function unpack(base64: string): Promise<Buffer> {
+  const bytes = Buffer.from(base64, "base64");
+  if (bytes[0] !== GZIP_MARK) return bytes;
   try {
-    return await promisify(gunzip)(Buffer.from(base64, "base64"), { maxOutputLength: LARGEST_BYTES });
+    return await promisify(gunzip)(bytes, { maxOutputLength: LARGEST_BYTES });
   } catch (cause) {
     throw new TransportError("BAD_ANSWER", "scan: the answer cannot be unpacked", { retryable: true, cause });
   }

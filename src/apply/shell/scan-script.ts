@@ -1,8 +1,12 @@
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Digest } from "../../tree/digest.ts";
+import type { Dialect } from "./dialect.ts";
 
 /** What the session is asked to look at. */
 export type ScanScriptInput = {
+  readonly dialect: Dialect;
+  /** `gzip` is there to make the answer small. */
+  readonly compresses: boolean;
   readonly root: string;
   readonly sessionId: string;
   /** `find` tests whose matches are neither listed nor entered. */
@@ -18,21 +22,7 @@ export type ScanScriptInput = {
 };
 
 /**
- * One record an entry: path, `//` (which no path of find holds), kind and fields. Directories carry no times, so that
- * what is made in them does not make them look changed.
- */
-const FORMAT = String.raw`\( -type d -printf '%p//d %m\0' -o -type l -printf '%p//l %l\0' -o -type f -printf '%p//f %m %s %T@ %C@ %i\0' -o -printf '%p//s\0' \)`;
-
-/** Shell functions that scan and commit share: `list` (sorted records of `.`), `records` (of the paths on stdin). */
-export const recordFunctions = `
-list() {
-  { find . -mindepth 1 -path ./.agb-sync -prune -o $PRUNES ${FORMAT}; printf 'z//%s\\0' $?; } 2>/dev/null | sort -z
-}
-records() { xargs -0 -r sh -c 'exec find "$@" -maxdepth 0 ${FORMAT.replaceAll("'", `'\\''`)}' sh 2>/dev/null; }
-`;
-
-/**
- * A read-only command. It answers `missing`, `notdir`, `same`, or `tree` and, as base64 of gzip: base, then records —
+ * A read-only command. It answers `missing`, `notdir`, `same`, or `tree` and, as base64 (of gzip): base, then records —
  * those equal to the index after a tab — then `#` and the digests of what was changed.
  */
 export function scanScript(input: ScanScriptInput): string {
@@ -44,34 +34,34 @@ export function scanScript(input: ScanScriptInput): string {
       : `
 c=\${h##*'"count":'}; c=\${c%\\}}
 case $h in ${quoteForShell(`${start},`)}*${quoteForShell(`"desired":"${expected}"`)}*)
-  if [ -f "$IX" ] && [ "$(tr -cd '\\000' <"$IX" | wc -c)" = $((c+1)) ] && [ "$(list | comm -z ${needsUnmanaged ? "-3" : "-23"} "$IX" - | head -c 1 | wc -c)" = 0 ]; then echo same; exit 0; fi ;;
+  if [ -f "$IX" ] && [ "$(count <"$IX")" -eq $((c+1)) ] && ${needsUnmanaged ? "just" : "all_in"} "$IX"; then echo same; exit 0; fi ;;
 esac`;
   return `
 cd -P ${quoteForShell(root)} 2>/dev/null || { if [ -d ${quoteForShell(root)} ]; then echo 'Permission denied' >&2; exit 1; elif [ -e ${quoteForShell(root)} ] || [ -L ${quoteForShell(root)} ]; then echo notdir; else echo missing; fi; exit 0; }
-${findFunction(input.prunes)}
+${functionsOf(input.dialect, input.prunes)}
 h=; [ -f .agb-sync/base.json ] && IFS= read -r h <.agb-sync/base.json
 g=\${h#*'"generation":'}; g=\${g%%,*}; case $g in ''|*[!0-9]*) g=none ;; esac
 IX=.agb-sync/index.$g; [ -f "$IX" ] ${input.checksum ? "&& false " : ""}|| IX=/dev/null
 ${same}
-changed() { list | comm -z -13 "$IX" - | sed -nz 's,//f [^/]*$,,p'; }
 echo tree
 {
-  if [ -n "$h" ]; then printf '%s\\0' "$(wc -c <.agb-sync/base.json)"; cat .agb-sync/base.json; else printf '0\\0'; fi
-  list | comm -z -1 "$IX" -
+  if [ -n "$h" ]; then printf '%s\\0' "$(wc -c <.agb-sync/base.json | tr -d ' ')"; cat .agb-sync/base.json; else printf '0\\0'; fi
+  list | marked "$IX" | out
   printf '#\\0'
-  t=0; ${input.hashUpToBytes === 0 ? `t=1` : `for n in $(list | comm -z -13 "$IX" - | sed -nz 's,.*//f [0-9]* \\([0-9]*\\) [^/]*$,\\1,p' | tr '\\000' '\\n'); do t=$((t+n)); done`}
-  [ $t -gt ${input.hashUpToBytes} ] || changed | xargs -0 -r sha256sum -z -- 2>/dev/null
-} | gzip -1 | base64`;
+  ${hashing(input.hashUpToBytes)}
+} | ${input.compresses ? "gzip -1 | " : ""}base64`;
 }
 
-function findFunction(prunes: readonly string[]): string {
-  const tests = prunes.map((test) => `${test} -prune -o`).join(" ");
-  return recordFunctions.replace("$PRUNES", () => tests);
+/** Hashes what the index does not know, unless that is too much to be done in one answer. */
+function hashing(upToBytes: number): string {
+  if (upToBytes === 0) return ":";
+  return `t=0; for n in $(list | new_to "$IX" | sizes); do t=$((t+n)); done
+  [ $t -gt ${upToBytes} ] || list | new_to "$IX" | paths | hash_each | out`;
 }
 
-/** The functions for a commit, which prunes nothing: its index holds managed paths only. */
-export function commitFunctions(): string {
-  return findFunction([]);
+/** The shell functions of a dialect; what `prunes` match is neither listed nor entered. */
+export function functionsOf(dialect: Dialect, prunes: readonly string[] = []): string {
+  return dialect.functions.replace("$PRUNES", () => prunes.map((test) => `${test} -prune -o`).join(" "));
 }
 
 /**

@@ -6,7 +6,7 @@ import { changeBase, emptyBase, formatBaseHeader, parseBase } from "../../state/
 import { readBase, writeBase } from "../../state/base-store.ts";
 import { breakDeadLocks, isDead, lockedBy, parseTicket, ticketOf } from "../../state/lock.ts";
 import { runMarked } from "../../transport/agb/shell-tool.ts";
-import type { SessionProbe, Transport } from "../../transport/transport.ts";
+import type { Transport } from "../../transport/transport.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { Entry } from "../../tree/entry.ts";
 import { printable } from "../../tree/printable.ts";
@@ -18,26 +18,12 @@ import type { CommitOps } from "./commit-ops.ts";
 import { commitOps } from "./commit-ops.ts";
 import { commitCommand, enterStage, stageOf } from "./commit-script.ts";
 import { deliver, isForUpload } from "./deliver.ts";
+import { type Dialect, dialectOf } from "./dialect.ts";
 import { digestOfLines, freshSteps, packCommit, stagedFiles, touchedBy } from "./pack-commit.ts";
 import { parseReport, type Report } from "./parse-report.ts";
 import { parseScan, type ScanAnswer } from "./parse-scan.ts";
 import { prunesOf, scanScript } from "./scan-script.ts";
 
-/** Programs without which a workspace is read and changed step by step. */
-const needed = [
-  "base64",
-  "sha256sum",
-  "sha256sum-z",
-  "find",
-  "sort",
-  "comm",
-  "xargs",
-  "tar",
-  "gzip",
-  "mv-T",
-  "head",
-  "tail",
-];
 const SCAN_TIMEOUT_MS = 48_000;
 const COMMIT_TIMEOUT_MS = 48_000;
 /** Changed files are hashed with the scan while they are no more than this; base without an index may cost more. */
@@ -69,10 +55,11 @@ export class ShellEngine implements Engine {
 
   /** @throws {TransportError} `NOT_POSSIBLE_HERE` where the session lacks a shell or the usual programs. */
   async scan(request: ScanRequest, signal: AbortSignal): Promise<ScanResult> {
-    await this.#mustBePossible(signal);
+    const programs = await this.#programs(signal);
     const { prunes, isWhole } = prunesOf(request.ignorePatterns);
     const hashUpToBytes = request.checksum ? HASH_ALL_BYTES : HASH_CHANGED_BYTES;
     const script = scanScript({
+      ...programs,
       root: this.#transport.root,
       sessionId: this.#transport.sessionId,
       prunes,
@@ -96,7 +83,7 @@ export class ShellEngine implements Engine {
   }
 
   async commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
-    await this.#mustBePossible(signal);
+    const { dialect, compresses } = await this.#programs(signal);
     const isFresh = !request.rootExists;
     const base = await this.#baseFor(request, signal);
     const applied = request.steps.map((): StepResult => ({ status: "applied" }));
@@ -112,7 +99,9 @@ export class ShellEngine implements Engine {
     if (isForUpload(staged.reduce((sum, { content }) => sum + content.sizeBytes, 0))) {
       this.#transport.prepareUpload?.(signal);
     }
-    const archive = await packCommit(request, { base, next, changes, ops, touched, staged, isFresh });
+    const archive = await packCommit(request, {
+      ...{ dialect, compresses, base, next, changes, ops, touched, staged, isFresh },
+    });
     try {
       const { root, sessionId } = this.#transport;
       const makeStage = () => this.#ask(enterStage(root, request.applyId, isFresh), "make the stage", signal);
@@ -127,6 +116,8 @@ export class ShellEngine implements Engine {
       );
       const command = () =>
         commitCommand({
+          dialect,
+          isCompressed: compresses,
           root,
           applyId: request.applyId,
           isFresh,
@@ -135,9 +126,10 @@ export class ShellEngine implements Engine {
           stagedSha256: digestOfLines(
             staged.map(({ path, content }) => ({ path, digest: content.digest })),
             "sorted",
+            dialect,
           ),
-          beforeSha256: digestOfLines(ops.files, "as given"),
-          afterSha256: digestOfLines(touched.files, "as given"),
+          beforeSha256: digestOfLines(ops.files, "as given", dialect),
+          afterSha256: digestOfLines(touched.files, "as given", dialect),
           baseGeneration: request.baseGeneration,
           baseStart: `${JSON.stringify({ version: 1, sessionId, root }).slice(0, -1)},`,
           baseHeader: formatBaseHeader(next),
@@ -188,19 +180,17 @@ export class ShellEngine implements Engine {
     return { kind: "tree", rootExists: true, actual, base, warnings };
   }
 
-  async #mustBePossible(signal: AbortSignal): Promise<SessionProbe> {
+  /** How to speak to the session's programs. */
+  async #programs(signal: AbortSignal): Promise<{ readonly dialect: Dialect; readonly compresses: boolean }> {
     const { probe } = await this.#transport.features(signal);
     if (probe === undefined || !probe.shell || this.#transport.shell === undefined) {
       throw new TransportError("NOT_POSSIBLE_HERE", "the session has no shell");
     }
-    const lacks = needed.filter((program) => !probe.commands.has(program));
-    if (lacks.length > 0 || !probe.gnuFind) {
-      throw new TransportError(
-        "NOT_POSSIBLE_HERE",
-        `the session lacks ${[...lacks, ...(probe.gnuFind ? [] : ["find -printf"])].join(", ")}`,
-      );
+    const dialect = dialectOf(probe);
+    if ("lacks" in dialect) {
+      throw new TransportError("NOT_POSSIBLE_HERE", `the session lacks ${dialect.lacks.join(", ")}`);
     }
-    return probe;
+    return { dialect, compresses: probe.commands.has("gzip") };
   }
 
   /** One marked command; an answer that the session cuts off is fetched in pages from then on (S11, S39). */

@@ -63,7 +63,7 @@ export class SharedProbe {
 
   async #ask(signal: AbortSignal): Promise<SessionProbe> {
     const { lacksShell, caller, transfer } = this.#connection;
-    const none: SessionProbe = { shell: false, commands: new Set(), gnuFind: false, transfer: false };
+    const none: SessionProbe = { shell: false, commands: new Set(), transfer: false };
     const probe = lacksShell ? none : await probeShell((request, inner) => runShell(caller, request, inner), signal);
     if (probe.shell || transfer === undefined) return { ...probe, transfer: transfer !== undefined };
     return { ...probe, transfer: await transfer.isAvailable(signal) };

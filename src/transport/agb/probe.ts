@@ -20,6 +20,9 @@ const programs = [
   "wc",
   "cut",
   "readlink",
+  "tr",
+  "sed",
+  "awk",
   "mv",
   "nohup",
   "setsid",
@@ -30,7 +33,7 @@ const programs = [
 /** Without these files are handled by the file tools, although there is a shell. */
 const needed = ["base64", "stat", "sha256sum", "mv", "readlink"];
 
-const noShell: SessionProbe = { shell: false, commands: new Set(), gnuFind: false, transfer: false };
+const noShell: SessionProbe = { shell: false, commands: new Set(), transfer: false };
 
 /**
  * One read-only command that finds out what a session can do (protocol §7). A session whose shell tool is missing or
@@ -40,7 +43,8 @@ export async function probeShell(shell: Shell, signal: AbortSignal): Promise<Ses
   const command = `
 for p in ${programs.join(" ")}; do command -v "$p" >/dev/null 2>&1 && echo "has $p"; done
 find /dev/null -maxdepth 0 -printf x >/dev/null 2>&1 && echo "is gnu-find"
-mv -T --help >/dev/null 2>&1 && echo "is mv-T"
+case $(find / -maxdepth 0 -exec stat -c '%f/%a/%s/%i/%y/%z//%n' {} + 2>/dev/null) in 4*//*) [ "$(printf 'b\\0a\\0' | sort -z 2>/dev/null | xargs -0 2>/dev/null)" = 'a b' ] && echo "is portable-list" ;; esac
+case $(mv -n -T /dev/null/a /dev/null/b 2>&1) in *ption*|*sage*) ;; *) echo "is mv-T" ;; esac
 [ "$(printf 'a\\n' | sha256sum -z 2>/dev/null | wc -c)" -gt 60 ] 2>/dev/null && echo "is sha256sum-z"
 echo "user $(id -u 2>/dev/null)"`;
   let text: string;
@@ -57,7 +61,6 @@ echo "user $(id -u 2>/dev/null)"`;
   return {
     shell: true,
     commands: new Set([...words("has"), ...words("is")]),
-    gnuFind: words("is").includes("gnu-find"),
     transfer: false,
     ...(/^\d+$/.test(user) ? { userId: Number(user) } : {}),
   };
