@@ -4,8 +4,9 @@ import { ignoreMatcher } from "../desired/ignore-matcher.ts";
 import { AgbSyncError, TransportError } from "../errors.ts";
 import type { RunSpec } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
+import { BackgroundJob } from "../transport/background-job.ts";
 import { quoteForShell } from "../transport/shell-quote.ts";
-import type { ShellRequest, ShellResult, Transport } from "../transport/transport.ts";
+import type { Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { STATE_DIRECTORY } from "../tree/workspace-path.ts";
 
@@ -31,7 +32,8 @@ const LONGEST_POLL_MS = 1000;
 /** Output fetched at a time, and lines of it kept for a failure. */
 const CHUNK_BYTES = 32 * 1024;
 const TAIL_LINES = 20;
-const CALL_TIMEOUT_MS = 20_000;
+/** For one look at a command, with its repetitions. */
+const CALLS_MS = 60_000;
 
 /**
  * Runs the manifest's commands in order, each in the background of the session so that no request lasts long; output is
@@ -68,49 +70,27 @@ async function runCommand(spec: RunSpec, transport: Transport, options: RunOptio
       },
     );
   }
-  const call = (request: ShellRequest) => shell(request, AbortSignal.timeout(CALL_TIMEOUT_MS * 2));
-  const directory = `${STATE_DIRECTORY}/run/${randomUUID()}`;
+  const job = new BackgroundJob(shell, { directory: `${STATE_DIRECTORY}/run/${randomUUID()}`, cwd: transport.root });
+  // What stops the apply must not stop the stopping: these calls have a signal of their own.
+  const late = () => AbortSignal.timeout(CALLS_MS);
   const startedMs = performance.now();
-  await start(call, spec, directory, transport.root);
+  const cd = `cd -- ${quoteForShell(spec.cwd === "" ? "." : `./${spec.cwd}`)} || exit 1`;
+  await job.start(`${cd}\n${spec.command}`, { joinsErrors: true }, options.signal);
   const output = new FollowedOutput(spec.command, options.onEvent);
   try {
     for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(LONGEST_POLL_MS, pauseMs * 1.5)) {
-      const exitCode = await output.fetch(call, directory, transport.root);
+      const exitCode = await output.fetch(job, late());
       if (exitCode !== undefined) return outcomeOf(spec, exitCode, output.tail);
       if (options.signal.aborted || performance.now() - startedMs > spec.timeoutMs) break;
       await wait(pauseMs, undefined, { signal: options.signal }).catch(() => undefined);
     }
-    await call({
-      command: `kill -TERM -"$(cat ${directory}/pid)" 2>/dev/null; :`,
-      timeoutMs: CALL_TIMEOUT_MS,
-      cwd: transport.root,
-    });
+    await job.stop(late());
     if (options.signal.aborted) throw new AgbSyncError("ABORTED", `stopped ${JSON.stringify(spec.command)}`);
-    return {
-      command: spec.command,
-      status: "failed",
-      exitCode: undefined,
-      tail: `${output.tail}\nstopped after ${spec.timeoutMs} ms`,
-    };
+    const tail = `${output.tail}\nstopped after ${spec.timeoutMs} ms`;
+    return { command: spec.command, status: "failed", exitCode: undefined, tail };
   } finally {
-    await call({ command: `rm -rf ${directory}`, timeoutMs: CALL_TIMEOUT_MS, cwd: transport.root });
+    await job.remove(late());
   }
-}
-
-type Call = (request: ShellRequest) => Promise<ShellResult>;
-
-/** The command travels as a quoted argument; its own process group lets it be stopped as a whole. */
-async function start(call: Call, spec: RunSpec, directory: string, root: string): Promise<void> {
-  const inner = `cd -- ${quoteForShell(spec.cwd === "" ? "." : `./${spec.cwd}`)} || exit 1\n${spec.command}`;
-  const job = `sh -c ${quoteForShell(inner)} > ${directory}/output 2>&1; echo $? > ${directory}/status.new; mv ${directory}/status.new ${directory}/status`;
-  const command = [
-    `mkdir -p ${directory}`,
-    `if command -v setsid >/dev/null 2>&1; then own=setsid; else own=; fi`,
-    `$own nohup sh -c 'echo $$ > ${directory}/pid; eval "$0"' ${quoteForShell(job)} > /dev/null 2>&1 < /dev/null &`,
-  ].join("\n");
-  const { exitCode, stderr } = await call({ command, timeoutMs: CALL_TIMEOUT_MS, cwd: root });
-  if (exitCode !== 0)
-    throw new TransportError("COMMAND_FAILED", `could not start ${JSON.stringify(spec.command)}: ${stderr.trim()}`);
 }
 
 /** Reads a growing log from where it left off, and hands it on line by line. */
@@ -135,22 +115,13 @@ class FollowedOutput {
   }
 
   /** The exit code once the command has ended and all of its output was read. */
-  async fetch(call: Call, directory: string, root: string): Promise<number | undefined> {
-    const command = [
-      `status=$(cat ${directory}/status 2>/dev/null)`,
-      `printf '%s\\n' "\${status:--}"`,
-      `tail -c +${this.#offset + 1} ${directory}/output 2>/dev/null | head -c ${CHUNK_BYTES} | base64`,
-      `echo end`,
-    ].join("\n");
-    const { stdout } = await call({ command, timeoutMs: CALL_TIMEOUT_MS, cwd: root });
-    const [status = "", ...body] = stdout.trimEnd().split("\n");
-    if (body.pop() !== "end") throw new TransportError("BAD_ANSWER", "the output of a command came back cut short");
-    const bytes = Buffer.from(body.join(""), "base64");
-    this.#offset += bytes.byteLength;
-    this.#take(this.#decoder.decode(bytes, { stream: true }));
-    if (status === "-" || bytes.byteLength === CHUNK_BYTES) return undefined;
+  async fetch(job: BackgroundJob, signal: AbortSignal): Promise<number | undefined> {
+    const { exitCode, sizeBytes, output } = await job.look(this.#offset, CHUNK_BYTES, signal);
+    this.#offset += output.byteLength;
+    this.#take(this.#decoder.decode(output, { stream: true }));
+    if (exitCode === undefined || this.#offset < sizeBytes) return undefined;
     if (this.#rest !== "") this.#take("\n");
-    return Number(status);
+    return exitCode;
   }
 
   #take(text: string): void {

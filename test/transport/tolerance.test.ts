@@ -23,6 +23,7 @@ const services: readonly (readonly [name: string, options: EmulatorOptions])[] =
   ["an old transfer's status first", { staleTransferStatus: true, transferLagMs: 100 }],
   ["answers that are cut off in silence", { maxResponseBytes: 60_000 }],
   ["answers that are refused when long", { maxResponseBytes: 90_000, oversizedResponse: "fail" }],
+  ["answers of a few lines only", { maxResponseBytes: 3000 }],
   ["another umask", { verdicts: { umask: 0o077 } }],
   ["no tar", { withoutCommands: ["tar"] }],
   ["no gzip and no setsid", { withoutCommands: ["gzip", "setsid"] }],

@@ -6,6 +6,7 @@ import { changeBase, emptyBase, formatBaseHeader, parseBase } from "../../state/
 import { readBase, writeBase } from "../../state/base-store.ts";
 import { breakDeadLocks, isDead, lockedBy, parseTicket, ticketOf } from "../../state/lock.ts";
 import { runMarked } from "../../transport/agb/shell-tool.ts";
+import { askInBackground } from "../../transport/ask-in-background.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { Entry } from "../../tree/entry.ts";
@@ -29,8 +30,6 @@ const COMMIT_TIMEOUT_MS = 48_000;
 /** Changed files are hashed with the scan while they are no more than this; base without an index may cost more. */
 const HASH_CHANGED_BYTES = 16 * 1024 * 1024;
 const HASH_ALL_BYTES = 512 * 1024 * 1024;
-/** Pages of an answer that was too long for the session. */
-const PAGE_BYTES = 45_000;
 /** A commit of minutes is possible for many gigabytes; one of an hour is stuck. */
 const LONGEST_COMMIT_MS = 20 * 60_000;
 const TICKET_MS = 10 * 60_000;
@@ -99,9 +98,8 @@ export class ShellEngine implements Engine {
     if (isForUpload(staged.reduce((sum, { content }) => sum + content.sizeBytes, 0))) {
       this.#transport.prepareUpload?.(signal);
     }
-    const archive = await packCommit(request, {
-      ...{ dialect, compresses, base, next, changes, ops, touched, staged, isFresh },
-    });
+    const parts = { dialect, compresses, base, next, changes, ops, touched, staged, isFresh };
+    const archive = await packCommit(request, parts);
     try {
       const { root, sessionId } = this.#transport;
       const makeStage = () => this.#ask(enterStage(root, request.applyId, isFresh), "make the stage", signal);
@@ -193,37 +191,22 @@ export class ShellEngine implements Engine {
     return { dialect, compresses: probe.commands.has("gzip") };
   }
 
-  /** One marked command; an answer that the session cuts off is fetched in pages from then on (S11, S39). */
+  /**
+   * One marked command. An answer that the session cuts off, or that takes too long, is made in the background and
+   * fetched in pages (S11, S39).
+   */
   async #ask(command: string, what: string, signal: AbortSignal): Promise<string> {
     const { shell } = this.#transport;
     if (shell === undefined) throw new TransportError("NOT_POSSIBLE_HERE", "the session has no shell");
-    const request = { timeoutMs: SCAN_TIMEOUT_MS, repeatable: true };
     if (!this.#answersAreCut) {
       try {
-        return await runMarked(shell, { ...request, command }, what, signal);
+        return await runMarked(shell, { command, timeoutMs: SCAN_TIMEOUT_MS, repeatable: true }, what, signal);
       } catch (error) {
-        if (!hasCode(error, "BAD_ANSWER")) throw error;
-        this.#answersAreCut = true;
+        if (!hasCode(error, "BAD_ANSWER", "TIMEOUT")) throw error;
+        this.#answersAreCut = hasCode(error, "BAD_ANSWER");
       }
     }
-    const pages: string[] = [];
-    let identity: string | undefined;
-    for (let page = 0; ; page += 1) {
-      const paged = `out=$(\n${command}\n) || exit 1
-printf '%s %s\\n' "$(printf %s "$out" | sha256sum | cut -c 1-64)" "\${#out}"
-printf %s "$out" | tail -c +${page * PAGE_BYTES + 1} | head -c ${PAGE_BYTES}`;
-      const text = await runMarked(shell, { ...request, command: paged }, what, signal);
-      const lineEnd = text.indexOf("\n");
-      const head = lineEnd < 0 ? text : text.slice(0, lineEnd);
-      identity ??= head;
-      if (head !== identity) {
-        throw new TransportError("UNAVAILABLE", `${what}: the workspace changed between two pages`, {
-          retryable: true,
-        });
-      }
-      pages.push(lineEnd < 0 ? "" : text.slice(lineEnd + 1));
-      if ((page + 1) * PAGE_BYTES >= Number(head.split(" ")[1])) return pages.join("");
-    }
+    return await askInBackground(shell, command, what, signal);
   }
 
   async #baseFor(request: CommitRequest, signal: AbortSignal): Promise<Base> {

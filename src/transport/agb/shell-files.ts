@@ -5,6 +5,7 @@ import { digestFromHex } from "../../tree/digest.ts";
 import type { Entry, Mode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, parentPath } from "../../tree/workspace-path.ts";
+import { askInBackground } from "../ask-in-background.ts";
 import { quoteForShell } from "../shell-quote.ts";
 import type { Child, SessionProbe, ShellRequest, ShellResult } from "../transport.ts";
 import { runMarked } from "./shell-tool.ts";
@@ -72,7 +73,7 @@ else echo -; fi`;
     await Promise.all(
       inMessages(paths).map((some) =>
         limit(async () => {
-          const text = await this.#run(
+          const text = await this.#runLong(
             `${enterFunction}
 go ${quoteForShell(this.#root)}
 for f in ${some.map((path) => quoteForShell(`./${path}`)).join(" ")}; do
@@ -229,6 +230,16 @@ go ${quoteForShell(this.#root)}`;
     const path = quoteForShell(directory);
     return `${root}; r=$PWD; [ "$r" = / ] && r=
 go ./${path}; [ "$PWD" = "$r"/${path} ] || { echo 'agb-sync: leads outside' >&2; exit 1; }`;
+  }
+
+  /** What takes longer than a request may last goes on in the background of the session. */
+  async #runLong(command: string, what: string, signal: AbortSignal): Promise<string> {
+    try {
+      return await this.#run(command, what, signal);
+    } catch (error) {
+      if (!hasCode(error, "TIMEOUT")) throw error;
+      return await askInBackground(this.#shell, command, what, signal);
+    }
   }
 
   async #run(command: string, what: string, signal: AbortSignal): Promise<string> {
