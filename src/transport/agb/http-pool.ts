@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
-import { Agent, EnvHttpProxyAgent, request } from "undici";
+import { Agent, EnvHttpProxyAgent } from "undici";
 import type { ErrorCode } from "../../errors.ts";
 import { messageOf, TransportError } from "../../errors.ts";
 import type { Counters } from "../transport.ts";
@@ -42,8 +42,10 @@ export class HttpPool {
     const { method, headers, body, timeoutMs } = options;
     if (typeof body === "string") this.counters.bytesSent += Buffer.byteLength(body);
     try {
-      const response = await request(url, {
-        dispatcher: this.#dispatcher,
+      const { origin, pathname, search } = new URL(url);
+      const response = await this.#dispatcher.request({
+        origin,
+        path: `${pathname}${search}`,
         method,
         headers: { ...headers },
         body:
