@@ -176,9 +176,11 @@ function buildProgram(context: Context, finish: (code: number) => void): Command
       .option("--fault <spec>", "faults to inject, such as 500:0.05,429,reset,timeout,slow")
       .option("--without <tools>", "tools and services to leave out, such as shell,file_transfer")
       .option("--link", "offer the link route to new sessions")
+      .option("--behave <name=value...>", "choose what is not known of the service, such as move-onto-existing=replace")
       .action(lazily(() => import("./commands/emulator.ts"))),
     "emulator --port 8080",
     "emulator --latency 50ms --fault 500:0.05,429",
+    "emulator --behave umask=027 --behave clock-speed=60 --behave shell-failure=B",
   );
   return program;
 }

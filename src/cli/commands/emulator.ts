@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { parseBehaviour } from "../../emulator/parse-behaviour.ts";
 import { parseFaults } from "../../emulator/parse-faults.ts";
 import { startEmulator } from "../../emulator/start-emulator.ts";
 import { UsageError } from "../../errors.ts";
@@ -15,6 +16,7 @@ type Options = {
   readonly fault?: string;
   readonly without?: string;
   readonly link?: boolean;
+  readonly behave?: readonly string[];
 };
 
 /** Serves until a signal comes. */
@@ -25,6 +27,7 @@ export async function run(context: Context, options: Options): Promise<number> {
   context.listenForSignals();
   const emulator = await startEmulator({
     port,
+    ...parseBehaviour(options.behave ?? []),
     ...(options.root === undefined ? {} : { rootDir: options.root }),
     ...(options.apiKey === undefined ? {} : { apiKey: options.apiKey }),
     ...(options.latency === undefined ? {} : { latencyMs: duration("--latency", options.latency) }),
