@@ -201,6 +201,7 @@ export async function applyPlan(planned: Planned, manifest: Manifest, options: R
     counters: { ...workspace.transport.counters },
     durationMs: performance.now() - startedMs,
   };
+  if (options.signal.aborted) return report;
   if (report.backupPath !== undefined) await pruneBackups(workspace.transport, options.signal);
   if (manifest.run.length === 0 || options.runCommands === false || !isComplete(report)) return report;
   const commands = await runCommands(manifest.run, workspace.transport, {

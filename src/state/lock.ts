@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import { hasCode, TransportError } from "../errors.ts";
@@ -11,13 +12,22 @@ import { childPath, statePath } from "../tree/workspace-path.ts";
 /** Where applicants leave their tickets below the root. */
 export const LOCKS_PATH = statePath("locks");
 
-/** How long a ticket counts without being renewed. */
-export const TICKET_LIFE_MS = 60_000;
+/** How long a ticket counts, and how often a living owner renews it. */
+const TICKET_LIFE_MS = 60_000;
+const RENEWAL_MS = 5000;
 
 /** How long a ticket that cannot be read is taken for one that is being written. */
 const HALF_WRITTEN_MS = 2000;
+/**
+ * How long a ticket whose time is over must stand unchanged before it counts as dead: clocks differ, but a living owner
+ * renews its ticket meanwhile.
+ */
+const UNRENEWED_MS = RENEWAL_MS + 2000;
 
-/** What a ticket says of its owner. Times are milliseconds since 1970 on the owner's clock. */
+/**
+ * What a ticket says of its owner. Times are milliseconds since 1970 on the owner's clock. `host` names the machine and
+ * the space that process numbers count in; "" for work in the session itself, of which only the time is known.
+ */
 export type Ticket = {
   readonly owner: string;
   readonly host: string;
@@ -44,25 +54,25 @@ export async function acquireLock(
   const startedAt = Date.now();
   const write = () => writeTicket(transport, path, ticketOf(request.owner, startedAt), AbortSignal.timeout(30_000));
   await transport.createDirectory(LOCKS_PATH, undefined, signal);
+  const others = new OtherTickets(transport, path);
   /** Whatever goes wrong on the way to the lock must not leave a ticket that nobody renews or removes. */
   const seekHolder = async () => {
     try {
       await write();
-      return await otherTicket(transport, name, signal, unreadableSince);
+      return await others.holder(signal);
     } catch (error) {
       await transport.deleteFile(path, AbortSignal.timeout(30_000)).catch(() => undefined);
       throw error;
     }
   };
-  const unreadableSince = new Map<WorkspacePath, number>();
   for (let round = 0; ; round += 1) {
     const holder = await seekHolder();
     if (holder === undefined) break;
     await transport.deleteFile(path, AbortSignal.timeout(30_000));
     if (Date.now() - startedAt >= request.timeoutMs) throw lockedBy(holder);
-    await wait(Math.random() * Math.min(1000, 50 * 2 ** round) + 20, undefined, { signal });
+    await wait(pauseMs(round), undefined, { signal });
   }
-  const renewal = setInterval(() => void write().catch(() => undefined), TICKET_LIFE_MS / 3);
+  const renewal = setInterval(() => void write().catch(() => undefined), RENEWAL_MS);
   renewal.unref();
   return {
     async release() {
@@ -72,24 +82,40 @@ export async function acquireLock(
   };
 }
 
+/**
+ * Waits until nobody holds the lock, without taking it. Gives how much of `timeoutMs` is left.
+ * @throws {TransportError} `LOCKED`, naming the holder, when it is over.
+ */
+export async function waitUntilFree(transport: Transport, timeoutMs: number, signal: AbortSignal): Promise<number> {
+  const startedAt = Date.now();
+  const others = new OtherTickets(transport);
+  for (let round = 0; ; round += 1) {
+    const holder = await others.holder(signal);
+    const leftMs = timeoutMs - (Date.now() - startedAt);
+    if (holder === undefined) return Math.max(0, leftMs);
+    if (leftMs <= 0) throw lockedBy(holder);
+    await wait(pauseMs(round), undefined, { signal });
+  }
+}
+
+/** With jitter, so that two that wait do not meet again and again. */
+function pauseMs(round: number): number {
+  return Math.random() * Math.min(1000, 50 * 2 ** round) + 20;
+}
+
 /** Takes every ticket away, whoever owns it. Returns what they said. */
 export async function breakLock(transport: Transport, signal: AbortSignal): Promise<readonly Ticket[]> {
   const broken: Ticket[] = [];
   for (const path of await ticketPaths(transport, signal)) {
-    const ticket = await readTicket(transport, path, signal);
+    const text = await readText(transport, path, signal);
     await transport.deleteFile(path, signal);
-    if (ticket !== undefined) broken.push(ticket);
+    if (text !== undefined) broken.push(parseTicket(text) ?? somebody);
   }
   return broken;
 }
 
-/** Takes the tickets of dead owners away. */
-export async function breakDeadLocks(transport: Transport, signal: AbortSignal): Promise<void> {
-  await otherTicket(transport, "", signal);
-}
-
 /** The error of whoever could not get the lock. */
-export function lockedBy(ticket: Ticket): TransportError {
+function lockedBy(ticket: Ticket): TransportError {
   const since = new Date(ticket.startedAt).toISOString();
   return new TransportError("LOCKED", `another apply holds the workspace: ${printable(ticket.owner)}, since ${since}`, {
     hint: "wait for it (--lock-timeout 60s), or if it is dead: agb-sync unlock",
@@ -97,8 +123,13 @@ export function lockedBy(ticket: Ticket): TransportError {
 }
 
 /** A fresh ticket of this process. */
-export function ticketOf(owner: string, startedAt: number): Ticket {
-  return { owner, host: hostname(), process: process.pid, startedAt, expiresAt: Date.now() + TICKET_LIFE_MS };
+function ticketOf(owner: string, startedAt: number): Ticket {
+  return { owner, host: thisHost(), process: process.pid, startedAt, expiresAt: Date.now() + TICKET_LIFE_MS };
+}
+
+/** A ticket for work that the session itself goes on with, up to the number that says how long it counts. */
+export function ticketStart(owner: string, startedAt: number): string {
+  return `${JSON.stringify({ owner, host: "", process: 0, startedAt }).slice(0, -1)},"expiresAt":`;
 }
 
 /** Reads a ticket's text; undefined when it is damaged. */
@@ -115,29 +146,53 @@ export function parseTicket(text: string): Ticket | undefined {
   }
 }
 
-/** Whether the owner can no longer be at work: its time is over, or its process on this machine is gone. */
-export function isDead(ticket: Ticket, nowMs: number): boolean {
-  if (ticket.expiresAt < nowMs) return true;
-  return ticket.host === hostname() && !isRunning(ticket.process);
+/** The tickets of others, as one applicant sees them over time. */
+class OtherTickets {
+  readonly #transport: Transport;
+  readonly #own: WorkspacePath | undefined;
+  /** Each ticket's text, and since when it has been that. */
+  readonly #seen = new Map<WorkspacePath, { readonly text: string; readonly sinceMs: number }>();
+
+  constructor(transport: Transport, own?: WorkspacePath) {
+    this.#transport = transport;
+    this.#own = own;
+  }
+
+  /** A living owner's ticket; those of dead ones are removed. */
+  async holder(signal: AbortSignal): Promise<Ticket | undefined> {
+    for (const path of await ticketPaths(this.#transport, signal)) {
+      if (path === this.#own) continue;
+      const text = await readText(this.#transport, path, signal);
+      if (text === undefined) continue;
+      const before = this.#seen.get(path);
+      const nowMs = performance.now();
+      const sinceMs = before?.text === text ? before.sinceMs : nowMs;
+      this.#seen.set(path, { text, sinceMs });
+      const ticket = parseTicket(text);
+      if (!isDead(ticket, nowMs - sinceMs)) return ticket ?? somebody;
+      await this.#transport.deleteFile(path, signal);
+    }
+    return undefined;
+  }
 }
 
-async function otherTicket(
-  transport: Transport,
-  own: string,
-  signal: AbortSignal,
-  unreadableSince = new Map<WorkspacePath, number>(),
-): Promise<Ticket | undefined> {
-  for (const path of await ticketPaths(transport, signal)) {
-    if (path === childPath(LOCKS_PATH, own)) continue;
-    const ticket = await readTicket(transport, path, signal);
-    if (ticket === undefined) continue;
-    // Whoever writes a ticket is done in a moment: one that stays half written was left by a crash.
-    const sinceMs = ticket.host === "" ? (unreadableSince.get(path) ?? Date.now()) : Date.now();
-    unreadableSince.set(path, sinceMs);
-    if (!isDead(ticket, Date.now()) && Date.now() - sinceMs < HALF_WRITTEN_MS) return ticket;
-    await transport.deleteFile(path, signal);
+/** Whoever writes a ticket right now. */
+const somebody: Ticket = { owner: "somebody", host: "", process: 0, startedAt: Date.now(), expiresAt: Date.now() };
+
+/** Whether the owner can no longer be at work: its process is gone, or its time is over and it did not renew. */
+function isDead(ticket: Ticket | undefined, unchangedMs: number): boolean {
+  if (ticket === undefined) return unchangedMs >= HALF_WRITTEN_MS;
+  if (ticket.host === thisHost() && !isRunning(ticket.process)) return true;
+  return ticket.expiresAt < Date.now() && unchangedMs >= UNRENEWED_MS;
+}
+
+/** Two containers may have one name and the same process numbers: the space that these count in tells them apart. */
+function thisHost(): string {
+  try {
+    return `${hostname()} ${readlinkSync("/proc/self/ns/pid")}`;
+  } catch {
+    return hostname();
   }
-  return undefined;
 }
 
 async function ticketPaths(transport: Transport, signal: AbortSignal): Promise<readonly WorkspacePath[]> {
@@ -150,8 +205,8 @@ async function ticketPaths(transport: Transport, signal: AbortSignal): Promise<r
   }
 }
 
-/** A ticket that vanished meanwhile is nobody's; one that is half written belongs to somebody who just came. */
-async function readTicket(transport: Transport, path: WorkspacePath, signal: AbortSignal): Promise<Ticket | undefined> {
+/** Undefined when the ticket vanished meanwhile. */
+async function readText(transport: Transport, path: WorkspacePath, signal: AbortSignal): Promise<string | undefined> {
   const chunks: Uint8Array[] = [];
   try {
     for await (const chunk of transport.readFile(path, signal)) chunks.push(chunk);
@@ -159,14 +214,7 @@ async function readTicket(transport: Transport, path: WorkspacePath, signal: Abo
     if (hasCode(error, "NOT_FOUND")) return undefined;
     throw error;
   }
-  const unreadable: Ticket = {
-    owner: "somebody",
-    host: "",
-    process: 0,
-    startedAt: Date.now(),
-    expiresAt: Date.now() + TICKET_LIFE_MS,
-  };
-  return parseTicket(Buffer.concat(chunks).toString("utf8")) ?? unreadable;
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 async function writeTicket(

@@ -6,12 +6,34 @@ import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { ancestorsOf, baseName, parentPath } from "../../tree/workspace-path.ts";
 import { awaitedBy } from "../step-run.ts";
 
-/** One line of work in the session and the steps that it stands for; `perName` lines up with the names of the line. */
+/** One line of work in the session and the steps that it stands for, in the order of the names in it. */
 export type Op = { readonly line: string; readonly steps: readonly number[] };
+
+/** Bytes that an op sets aside in the stage: they must turn out to be those that the plan saw (S20). */
+export type Displaced = {
+  readonly op: number;
+  readonly position: number;
+  readonly path: WorkspacePath;
+  readonly before: { readonly digest: string } | { readonly target: string };
+  /** What was put in its place; undefined when it was only removed. */
+  readonly after: string | undefined;
+  /** Whether it is removed at the end, after everything else was verified. */
+  readonly isLate: boolean;
+};
+
+/** A file that an op puts into place: it must hold these bytes when all is done (S34). */
+export type Placed = {
+  readonly op: number;
+  readonly position: number;
+  readonly path: WorkspacePath;
+  readonly digest: string;
+};
 
 /** Everything the commit script does after its checks, as calls of its functions. Names are quoted words. */
 export type CommitOps = {
   readonly ops: readonly Op[];
+  readonly displaced: readonly Displaced[];
+  readonly placed: readonly Placed[];
   /** Paths where nothing may be when the commit begins. */
   readonly absent: readonly WorkspacePath[];
   /** Files whose bytes must still be those of the plan. */
@@ -28,7 +50,8 @@ const NAMES_BYTES = 60_000;
 /** Turns the steps of a plan, in their order, into lines. Pure. */
 export function commitOps(steps: readonly PlannedStep[], keepsBackup: boolean): CommitOps {
   const builder = new OpsBuilder(steps, keepsBackup);
-  return { ops: builder.build(), ...preconditions(steps) };
+  const ops = builder.build();
+  return { ...preconditions(steps), ops, displaced: builder.displaced, placed: placedBy(ops, steps) };
 }
 
 /** A line of moves that is still growing. */
@@ -42,6 +65,7 @@ type MoveRun = {
 };
 
 class OpsBuilder {
+  readonly displaced: Displaced[] = [];
   readonly #steps: readonly PlannedStep[];
   readonly #keepsBackup: boolean;
   readonly #ops: Op[] = [];
@@ -71,7 +95,7 @@ class OpsBuilder {
         this.#addWrites();
       } else this.#addStep(step, index);
     });
-    this.#ops.push({ line: "only_if_all_went_well", steps: [] });
+    this.#ops.push({ line: "checkpoint", steps: [] });
     this.#addDeletions(this.#all(isFinal));
     for (const { step } of this.#all((one) => one.op === "create-directory")) {
       if (step.op !== "create-directory" || (step.mode & OWNER_ALL) === OWNER_ALL) continue;
@@ -79,7 +103,9 @@ class OpsBuilder {
       this.#add(step.path, [], `C ${octal(step.mode)} ${quoteForShell(baseName(step.path))}`, []);
     }
     for (const { step, index } of held) {
-      if (step.op === "move") this.#add(step.from, [], `U ${index} ${quoteForShell(baseName(step.from))}`, []);
+      if (step.op !== "move") continue;
+      const place = [parentPath(step.from), baseName(step.from)].map(quoteForShell).join(" ");
+      this.#ops.push({ line: `U ${index} ${place}`, steps: [] });
     }
     return this.#ops;
   }
@@ -113,10 +139,12 @@ class OpsBuilder {
       case "create-directory":
         this.#addDirectory(step.path, step.mode, index);
         return;
-      case "create-link":
-        if (step.before !== undefined) this.#add(step.path, [index], this.#makeRoom(step.backup, name), after);
-        this.#add(step.path, [index], `L ${quoteForShell(step.target)} ${name}`, [...after, index]);
+      case "create-link": {
+        const how = this.#howToReplace(step);
+        if (how === "r") this.#noteDisplaced([index], false);
+        this.#add(step.path, [index], `L ${how} ${quoteForShell(step.target)} ${name}`, after);
         return;
+      }
       case "move": {
         if (!step.held && baseName(step.from) === baseName(step.to)) {
           this.#addMoveOfSameName(step, index);
@@ -171,9 +199,33 @@ class OpsBuilder {
 
   #addDelete(step: Extract<Step, { op: "delete" }>, index: number): void {
     const name = quoteForShell(baseName(step.path));
-    const call =
-      step.before.kind === "directory" ? `Y ${name}` : step.backup && this.#keepsBackup ? `B ${name}` : `X ${name}`;
-    this.#add(step.path, [index], call, this.#after(index));
+    if (step.before.kind === "directory") this.#add(step.path, [index], `Y ${name}`, this.#after(index));
+    else if (step.backup && this.#keepsBackup) this.#add(step.path, [index], `B ${name}`, this.#after(index));
+    else {
+      this.#noteDisplaced([index], false);
+      this.#add(step.path, [index], `X ${name}`, this.#after(index));
+    }
+  }
+
+  /** What the op that comes next sets aside. */
+  #noteDisplaced(indexes: readonly number[], isLate: boolean): void {
+    const op = this.#ops.length;
+    indexes.forEach((index, position) => {
+      const step = this.#steps[index]?.step;
+      if (step === undefined || !("before" in step) || step.op === "move" || step.op === "set-mode") return;
+      const { before, path } = step;
+      const after = step.op === "write" ? step.digest : undefined;
+      if (before?.kind === "file" && before.digest !== undefined)
+        this.displaced.push({ op, position, path, before: { digest: before.digest }, after, isLate });
+      if (before?.kind === "link" && before.target !== undefined)
+        this.displaced.push({ op, position, path, before: { target: before.target }, after, isLate });
+    });
+  }
+
+  /** `n`: nothing may be there; `r`: what is there is set aside until it is verified; `b`: it goes to the backup. */
+  #howToReplace(step: { readonly before?: Entry; readonly backup: boolean }): "n" | "r" | "b" {
+    if (step.before === undefined) return "n";
+    return step.backup && this.#keepsBackup ? "b" : "r";
   }
 
   /** A new directory below an old one comes with everything that was staged in it, by one rename. */
@@ -191,29 +243,33 @@ class OpsBuilder {
 
   /** Files that do not come with a new directory, many of one directory at a time. */
   #addWrites(): void {
-    const groups = new Map<
-      string,
-      { path: WorkspacePath; isNew: boolean; members: { index: number; name: string }[] }
-    >();
+    const groups = new Map<string, { path: WorkspacePath; how: string; members: { index: number; name: string }[] }>();
     for (const { step, index } of this.#all((one) => one.op === "write")) {
       if (step.op !== "write" || this.#opOfStep.has(index)) continue;
-      if (step.before !== undefined && step.backup) {
-        const name = quoteForShell(baseName(step.path));
-        this.#add(step.path, [index], this.#makeRoom(true, name), this.#after(index));
-      }
-      const isNew = step.before === undefined || step.backup;
-      const key = `${isNew ? "n" : "r"}${parentPath(step.path)}`;
-      const group = groups.get(key) ?? { path: step.path, isNew, members: [] };
+      const name = quoteForShell(baseName(step.path));
+      const isFile = step.before === undefined || step.before.kind === "file";
+      // A link in the way is set aside first: `mv` onto it would be right too, but its text could not be checked.
+      if (!isFile) this.#addRoom(step, index, name);
+      const how = isFile ? this.#howToReplace(step) : "n";
+      const key = `${how}${parentPath(step.path)}`;
+      const group = groups.get(key) ?? { path: step.path, how, members: [] };
       groups.set(key, group);
-      group.members.push({ index, name: quoteForShell(baseName(step.path)) });
+      group.members.push({ index, name });
     }
-    for (const { path, isNew, members } of groups.values()) {
+    for (const { path, how, members } of groups.values()) {
       for (const some of inLines(members)) {
         const indexes = some.map(({ index }) => index);
         const after = indexes.flatMap((index) => [...this.#after(index), index]);
-        this.#add(path, indexes, `W ${isNew ? "n" : "r"} ${some.map(({ name }) => name).join(" ")}`, after);
+        if (how === "r") this.#noteDisplaced(indexes, false);
+        this.#add(path, indexes, `W ${how} ${some.map(({ name }) => name).join(" ")}`, after);
       }
     }
+  }
+
+  #addRoom(step: Extract<Step, { op: "write" }>, index: number, name: string): void {
+    const isKept = this.#howToReplace(step) === "b";
+    if (!isKept) this.#noteDisplaced([index], false);
+    this.#add(step.path, [index], isKept ? `B ${name}` : `X ${name}`, this.#after(index));
   }
 
   #addDeletions(deletions: readonly { readonly step: Step; readonly index: number }[]): void {
@@ -230,22 +286,33 @@ class OpsBuilder {
     }
     for (const { path, members } of groups.values()) {
       for (const some of inLines(members)) {
-        this.#add(
-          path,
-          some.map(({ index }) => index),
-          `X ${some.map(({ name }) => name).join(" ")}`,
-          [],
-        );
+        const indexes = some.map(({ index }) => index);
+        this.#noteDisplaced(indexes, true);
+        this.#add(path, indexes, `X ${some.map(({ name }) => name).join(" ")}`, []);
       }
     }
     for (const { step, index } of deletions) {
       if (step.op === "delete" && step.before.kind === "directory") this.#addDelete(step, index);
     }
   }
+}
 
-  #makeRoom(backup: boolean, name: string): string {
-    return backup && this.#keepsBackup ? `B ${name}` : `X ${name}`;
-  }
+/** Which op puts each file into place: the one that wrote it, moved it there, or brought it with its directory. */
+function placedBy(ops: readonly Op[], steps: readonly PlannedStep[]): readonly Placed[] {
+  const places = new Map<number, { readonly op: number; readonly position: number }>();
+  ops.forEach((op, number) => {
+    op.steps.forEach((index, position) => places.set(index, { op: number, position }));
+  });
+  return steps.flatMap(({ step }, index): Placed[] => {
+    const place = places.get(index);
+    const digest =
+      step.op === "write"
+        ? step.digest
+        : step.op === "move" && step.before.kind === "file"
+          ? step.before.digest
+          : undefined;
+    return place === undefined || digest === undefined ? [] : [{ ...place, path: targetOf(step), digest }];
+  });
 }
 
 function inLines<Member extends { readonly name: string }>(members: readonly Member[]): readonly (readonly Member[])[] {
@@ -263,7 +330,7 @@ function inLines<Member extends { readonly name: string }>(members: readonly Mem
   return lines;
 }
 
-function preconditions(steps: readonly PlannedStep[]): Omit<CommitOps, "ops"> {
+function preconditions(steps: readonly PlannedStep[]): Pick<CommitOps, "absent" | "files" | "links"> {
   const freed = new Set<WorkspacePath>();
   for (const { step } of steps) {
     if (step.op === "delete") freed.add(step.path);

@@ -14,6 +14,8 @@ const PARTS_BEFORE_UPLOAD = 4;
 export type DeliveryRequest = {
   /** Sensitive content never rides in a command (S29). */
   readonly isSensitive: boolean;
+  /** False: by parts, whatever their number. */
+  readonly mayUpload: boolean;
   /** Makes the directory that parts are written to. */
   readonly makeStage: () => Promise<unknown>;
   /** Calls for that directory. */
@@ -46,7 +48,7 @@ export async function deliver(
   }
   const { upload } = transport;
   const parts = Math.ceil(archive.sizeBytes / PART_BYTES);
-  if (upload !== undefined && parts > PARTS_BEFORE_UPLOAD) {
+  if (upload !== undefined && request.mayUpload && parts > PARTS_BEFORE_UPLOAD) {
     try {
       const source = { sizeBytes: archive.sizeBytes, open: () => archive.open() };
       const uploaded = await upload(source, signal);

@@ -120,7 +120,7 @@ without() { compared new "$1"; }
 };
 
 const neededByBoth = ["base64", "sha256sum", "find", "sort", "xargs", "tar", "mv-T", "head", "tail", "wc", "cut", "tr"];
-const neededForGnu = ["sha256sum-z", "comm", "sed", "gnu-find"];
+const neededForGnu = ["sha256sum-z", "comm", "sed", "grep", "gnu-find"];
 const neededForPortable = ["stat", "awk", "sed", "readlink", "portable-list"];
 
 /** The dialect for a session, or the programs that it lacks for any. */

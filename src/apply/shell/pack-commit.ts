@@ -7,7 +7,7 @@ import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Content } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
-import { comparePaths } from "../../tree/workspace-path.ts";
+import { baseName, comparePaths, parentPath } from "../../tree/workspace-path.ts";
 import type { CommitRequest } from "../engine.ts";
 import type { Archive, ArchiveEntry } from "./archive.ts";
 import { isPlainName, packArchive } from "./archive.ts";
@@ -19,10 +19,21 @@ import type { Dialect } from "./dialect.ts";
 const COPY_FROM_BYTES = 4096;
 
 export type StagedFile = { readonly path: WorkspacePath; readonly mode: number; readonly content: Content };
-export type Touched = {
-  readonly files: readonly { path: WorkspacePath; digest: string }[];
+/** What a commit in place reads back. */
+export type Lists = {
+  /** Files that writes and moves put into place. */
+  readonly placed: readonly Hashed[];
+  /** Those, and what was set aside for them. */
+  readonly checked: readonly Hashed[];
+  /** What the deletions set aside. */
+  readonly removed: readonly Hashed[];
+  /** Files that base learns of without a step. */
+  readonly adopted: readonly Hashed[];
+  /** Directories and links that base learns of. */
   readonly others: readonly WorkspacePath[];
 };
+type Hashed = { readonly path: string; readonly digest: string };
+
 export type PackParts = {
   readonly dialect: Dialect;
   readonly compresses: boolean;
@@ -30,7 +41,7 @@ export type PackParts = {
   readonly next: Base;
   readonly changes: readonly { readonly path: WorkspacePath }[];
   readonly ops: CommitOps;
-  readonly touched: Touched;
+  readonly lists: Lists;
   readonly staged: readonly StagedFile[];
   readonly isFresh: boolean;
 };
@@ -117,7 +128,7 @@ function freshState(next: Base): readonly ArchiveEntry[] {
 }
 
 /** What a commit in place checks, replaces in base and reads back. */
-function listsOf({ base, next, changes, ops, touched }: PackParts): readonly ArchiveEntry[] {
+function listsOf({ base, next, changes, ops, lists }: PackParts): readonly ArchiveEntry[] {
   const linesIn = (of: Base) =>
     [...new Set(changes.map(({ path }) => path))].flatMap((path) => {
       const entry = of.entries.get(path);
@@ -127,12 +138,17 @@ function listsOf({ base, next, changes, ops, touched }: PackParts): readonly Arc
     ...ops.absent.map((path) => `A ${quoteForShell(path)}`),
     ...ops.links.map(({ path, target }) => `K ${quoteForShell(path)} ${quoteForShell(target)}`),
   ];
-  const pathsOf = (files: readonly { readonly path: WorkspacePath }[]) => files.map(({ path }) => path);
+  const pathsOf = (files: readonly { readonly path: string }[]) => files.map(({ path }) => path);
   return [
     textEntry("checks", checks.join("\n")),
     listEntry("pre", pathsOf(ops.files)),
-    listEntry("files", pathsOf(touched.files)),
-    listEntry("others", touched.others),
+    listEntry("placed", pathsOf(lists.placed)),
+    listEntry("checked", pathsOf(lists.checked)),
+    listEntry("removed", pathsOf(lists.removed)),
+    listEntry("adopted", pathsOf(lists.adopted)),
+    listEntry("others", lists.others),
+    textEntry("verify", verifyLines(ops, false).join("\n")),
+    textEntry("verify-removed", verifyLines(ops, true).join("\n")),
     textEntry("base-removed", linesIn(base).join("\n")),
     textEntry("base-added", linesIn(next).join("\n")),
   ];
@@ -163,16 +179,48 @@ function stagedDirectories(request: CommitRequest): ArchiveEntry[] {
   );
 }
 
-/** What base records anew: files, with the digests they must have, and everything else. */
-export function touchedBy(paths: readonly WorkspacePath[], next: Base): Touched {
-  const files: { path: WorkspacePath; digest: string }[] = [];
+/** Looks at each file by itself: only needed when the digest over all of them is not what it should be. */
+function verifyLines(ops: CommitOps, isLate: boolean): readonly string[] {
+  const place = ({ op, position, path }: { op: number; position: number; path: WorkspacePath }) =>
+    `${op} ${position} ${[parentPath(path), baseName(path)].map(quoteForShell).join(" ")}`;
+  const displaced = ops.displaced.filter((one) => one.isLate === isLate);
+  return [
+    ...displaced.map((one) => {
+      const placed = quoteForShell(one.after === undefined ? "" : hexOf(one.after));
+      return "digest" in one.before
+        ? `V ${place(one)} ${hexOf(one.before.digest)} ${placed}`
+        : `VL ${place(one)} ${quoteForShell(one.before.target)} ${placed}`;
+    }),
+    ...(isLate ? [] : ops.placed.map((one) => `F ${place(one)} ${hexOf(one.digest)}`)),
+  ];
+}
+
+/** What a commit reads back: by its steps, and by what base records beside them. */
+export function listsFor(ops: CommitOps, changed: readonly WorkspacePath[], next: Base, stage: string): Lists {
+  const placedPaths = new Set(ops.placed.map(({ path }) => path));
+  const adopted: Hashed[] = [];
   const others: WorkspacePath[] = [];
-  for (const path of new Set(paths)) {
+  for (const path of new Set(changed)) {
     const entry = next.entries.get(path)?.entry;
-    if (entry?.kind === "file" && entry.digest !== undefined) files.push({ path, digest: entry.digest });
-    else if (entry !== undefined) others.push(path);
+    if (entry?.kind === "file" && entry.digest !== undefined) {
+      if (!placedPaths.has(path)) adopted.push({ path, digest: entry.digest });
+    } else if (entry !== undefined) others.push(path);
   }
-  return { files, others };
+  const aside = ops.displaced.flatMap(({ op, path, before, isLate }) =>
+    "digest" in before ? [{ path: `${stage}/o/${op}/${baseName(path)}`, digest: before.digest, isLate }] : [],
+  );
+  const placed = ops.placed;
+  return {
+    placed,
+    checked: [...placed, ...aside.filter(({ isLate }) => !isLate)],
+    removed: aside.filter(({ isLate }) => isLate),
+    adopted,
+    others,
+  };
+}
+
+function hexOf(digest: string): string {
+  return digest.slice("sha256:".length);
 }
 
 /** What `hash_of` of the dialect gives for these files; "" for none. */
@@ -184,7 +232,7 @@ export function digestOfLines(
   if (files.length === 0) return "";
   const hash = createHash("sha256");
   const ordered = order === "sorted" ? files.toSorted((one, other) => comparePaths(one.path, other.path)) : files;
-  for (const { path, digest } of ordered) hash.update(dialect.digestLine(digest.slice("sha256:".length), path));
+  for (const { path, digest } of ordered) hash.update(dialect.digestLine(hexOf(digest), path));
   return hash.digest("hex");
 }
 
@@ -193,7 +241,7 @@ function textEntry(name: string, text: string): ArchiveEntry {
 }
 
 /** Paths as data: each ends in NUL. */
-function listEntry(name: string, paths: readonly WorkspacePath[]): ArchiveEntry {
+function listEntry(name: string, paths: readonly string[]): ArchiveEntry {
   return bytesEntry(name, paths.map((path) => `./${path}\0`).join(""));
 }
 

@@ -1,6 +1,17 @@
 import { TransportError } from "../../errors.ts";
 
-const statuses = ["done", "partial", "stale", "locked", "damaged", "failed", "running", "died"] as const;
+const statuses = [
+  "done",
+  "partial",
+  "stale",
+  "locked",
+  "damaged",
+  "undelivered",
+  "stopped",
+  "failed",
+  "running",
+  "died",
+] as const;
 const codes = ["failed", "skipped", "appeared", "changed", "missing", "outside", "locked"] as const;
 
 /** What a commit said of itself. */

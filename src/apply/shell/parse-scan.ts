@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { TransportError } from "../../errors.ts";
@@ -15,6 +16,8 @@ export type ScanAnswer =
   | {
       readonly kind: "tree";
       readonly baseText: string | undefined;
+      /** SHA-256 of base as it is stored, in hex; "" for none. */
+      readonly baseSha256: string;
       readonly found: ReadonlyMap<WorkspacePath, { readonly entry: Entry; readonly isIndexed: boolean }>;
       readonly digests: ReadonlyMap<WorkspacePath, Digest>;
       /** Names that are no valid text: they cannot be declared and are left alone. */
@@ -34,7 +37,9 @@ export async function parseScan(text: string): Promise<ScanAnswer> {
   const baseBytes = Number(bytes.subarray(0, lengthEnd).toString("latin1"));
   if (lengthEnd < 0 || !Number.isSafeInteger(baseBytes) || baseBytes > bytes.byteLength) throw bad("no base");
   const recordsStart = lengthEnd + 1 + baseBytes;
-  const baseText = baseBytes === 0 ? undefined : bytes.subarray(lengthEnd + 1, recordsStart).toString("utf8");
+  const stored = baseBytes === 0 ? undefined : bytes.subarray(lengthEnd + 1, recordsStart);
+  const baseText = stored?.toString("utf8");
+  const baseSha256 = stored === undefined ? "" : createHash("sha256").update(stored).digest("hex");
   const records = bytes.subarray(recordsStart);
   const found = new Map<WorkspacePath, { entry: Entry; isIndexed: boolean }>();
   const digests = new Map<WorkspacePath, Digest>();
@@ -77,7 +82,7 @@ export async function parseScan(text: string): Promise<ScanAnswer> {
       hint: "make it readable, or put it under ignore:",
     });
   }
-  return { kind: "tree", baseText, found, digests, unnameable };
+  return { kind: "tree", baseText, baseSha256, found, digests, unnameable };
 }
 
 const HASH = 0x23;

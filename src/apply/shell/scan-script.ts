@@ -37,6 +37,7 @@ case $h in ${quoteForShell(`${start},`)}*${quoteForShell(`"desired":"${expected}
   if [ -f "$IX" ] && [ "$(count <"$IX")" -eq $((c+1)) ] && ${needsUnmanaged ? "just" : "all_in"} "$IX"; then echo same; exit 0; fi ;;
 esac`;
   return `
+[ ! -L ${quoteForShell(root)} ] || { echo notdir; exit 0; }
 cd -P ${quoteForShell(root)} 2>/dev/null || { if [ -d ${quoteForShell(root)} ]; then echo 'Permission denied' >&2; exit 1; elif [ -e ${quoteForShell(root)} ] || [ -L ${quoteForShell(root)} ]; then echo notdir; else echo missing; fi; exit 0; }
 ${functionsOf(input.dialect, input.prunes)}
 h=; [ -f .agb-sync/base.json ] && IFS= read -r h <.agb-sync/base.json

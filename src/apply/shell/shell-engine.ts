@@ -1,10 +1,9 @@
-import { setTimeout as wait } from "node:timers/promises";
+import { randomUUID } from "node:crypto";
 import { hasCode, TransportError } from "../../errors.ts";
-import { backupName } from "../../state/backups.ts";
 import type { Base } from "../../state/base.ts";
-import { changeBase, emptyBase, formatBaseHeader, parseBase } from "../../state/base.ts";
+import { changeBase, emptyBase, parseBase } from "../../state/base.ts";
 import { readBase, writeBase } from "../../state/base-store.ts";
-import { breakDeadLocks, isDead, lockedBy, parseTicket, ticketOf } from "../../state/lock.ts";
+import { waitUntilFree } from "../../state/lock.ts";
 import { runMarked } from "../../transport/agb/shell-tool.ts";
 import { askInBackground } from "../../transport/ask-in-background.ts";
 import type { Transport } from "../../transport/transport.ts";
@@ -16,23 +15,16 @@ import { isStatePath, statePath } from "../../tree/workspace-path.ts";
 import { baseChangesOf } from "../base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult, StepResult } from "../engine.ts";
 import type { CommitOps } from "./commit-ops.ts";
-import { commitOps } from "./commit-ops.ts";
-import { commitCommand, enterStage, stageOf } from "./commit-script.ts";
-import { deliver, isForUpload } from "./deliver.ts";
 import { type Dialect, dialectOf } from "./dialect.ts";
-import { digestOfLines, freshSteps, packCommit, stagedFiles, touchedBy } from "./pack-commit.ts";
-import { parseReport, type Report } from "./parse-report.ts";
+import type { Report } from "./parse-report.ts";
 import { parseScan, type ScanAnswer } from "./parse-scan.ts";
 import { prunesOf, scanScript } from "./scan-script.ts";
+import { commitByShell, type ShellCommitOutcome } from "./shell-commit.ts";
 
 const SCAN_TIMEOUT_MS = 48_000;
-const COMMIT_TIMEOUT_MS = 48_000;
 /** Changed files are hashed with the scan while they are no more than this; base without an index may cost more. */
 const HASH_CHANGED_BYTES = 16 * 1024 * 1024;
 const HASH_ALL_BYTES = 512 * 1024 * 1024;
-/** A commit of minutes is possible for many gigabytes; one of an hour is stuck. */
-const LONGEST_COMMIT_MS = 20 * 60_000;
-const TICKET_MS = 10 * 60_000;
 
 /**
  * Reads and changes a workspace through the shell, in batches: one command scans, one archive carries all contents,
@@ -44,7 +36,9 @@ export class ShellEngine implements Engine {
   readonly #openAt: (root: string) => Transport;
   /** Base as last seen or written, so that a commit can send the difference only. */
   #base: Base | undefined;
+  #unusableBaseSha256 = "";
   #answersAreCut = false;
+  #mayUpload = true;
 
   /** `openAt` gives calls for another directory of the session: a fresh root is staged beside its place. */
   constructor(transport: Transport, openAt: (root: string) => Transport) {
@@ -82,64 +76,24 @@ export class ShellEngine implements Engine {
   }
 
   async commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
-    const { dialect, compresses } = await this.#programs(signal);
-    const isFresh = !request.rootExists;
+    const programs = await this.#programs(signal);
     const base = await this.#baseFor(request, signal);
-    const applied = request.steps.map((): StepResult => ({ status: "applied" }));
-    const changes = [...baseChangesOf(request.steps, applied, base), ...request.baseChanges];
-    const next = changeBase(base, changes, request.desiredDigest);
-    const ops = commitOps(isFresh ? freshSteps(request) : request.steps, request.backup);
-    const backup = backupName(new Date(), request.applyId);
-    const touched = touchedBy(
-      changes.map(({ path }) => path),
-      next,
-    );
-    const staged = stagedFiles(request);
-    if (isForUpload(staged.reduce((sum, { content }) => sum + content.sizeBytes, 0))) {
-      this.#transport.prepareUpload?.(signal);
-    }
-    const parts = { dialect, compresses, base, next, changes, ops, touched, staged, isFresh };
-    const archive = await packCommit(request, parts);
+    const input = {
+      ...programs,
+      transport: this.#transport,
+      openAt: this.#openAt,
+      request,
+      base,
+      unusableBaseSha256: this.#unusableBaseSha256,
+    };
     try {
-      const { root, sessionId } = this.#transport;
-      const makeStage = () => this.#ask(enterStage(root, request.applyId, isFresh), "make the stage", signal);
-      const isSensitive =
-        request.steps.some(({ step }) => step.op === "write" && step.sensitive) ||
-        staged.some(({ content }) => content.sensitive);
-      const delivery = await deliver(
-        this.#transport,
-        archive,
-        { isSensitive, makeStage, stage: this.#openAt(stageOf(root, request.applyId, isFresh)) },
-        signal,
-      );
-      const command = () =>
-        commitCommand({
-          dialect,
-          isCompressed: compresses,
-          root,
-          applyId: request.applyId,
-          isFresh,
-          delivery: delivery.how,
-          archiveSha256: archive.sha256,
-          stagedSha256: digestOfLines(
-            staged.map(({ path, content }) => ({ path, digest: content.digest })),
-            "sorted",
-            dialect,
-          ),
-          beforeSha256: digestOfLines(ops.files, "as given", dialect),
-          afterSha256: digestOfLines(touched.files, "as given", dialect),
-          baseGeneration: request.baseGeneration,
-          baseStart: `${JSON.stringify({ version: 1, sessionId, root }).slice(0, -1)},`,
-          baseHeader: formatBaseHeader(next),
-          ticket: JSON.stringify({ ...ticketOf(request.lock.owner, Date.now()), expiresAt: Date.now() + TICKET_MS }),
-          backupName: backup,
-        });
-      const report = await Promise.race([this.#carryOut(command, request, signal), delivery.failure]);
-      // Nobody waits for the tidying up of the store; closing the session does.
-      void delivery.discard();
-      return await this.#conclude(report, { request, ops, base, next, backupName: backup }, signal);
-    } finally {
-      archive.discard();
+      const outcome = await commitByShell({ ...input, mayUpload: this.#mayUpload }, signal);
+      return await this.#conclude(outcome, request, base, signal);
+    } catch (error) {
+      if (!hasCode(error, "NOT_POSSIBLE_HERE") || !this.#mayUpload) throw error;
+      // What cannot be uploaded goes in parts, now and later: nothing was changed so far.
+      this.#mayUpload = false;
+      return await this.commit({ ...request, applyId: randomUUID() }, signal);
     }
   }
 
@@ -153,6 +107,7 @@ export class ShellEngine implements Engine {
     const parsed = answer.baseText === undefined ? undefined : parseBase(answer.baseText, sessionId, root);
     if (parsed !== undefined && "fault" in parsed) warnings.push(`the stored base ${parsed.fault} and is not used`);
     const base = parsed === undefined || "fault" in parsed ? undefined : parsed;
+    this.#unusableBaseSha256 = base === undefined ? answer.baseSha256 : "";
     if (answer.unnameable > 0)
       warnings.push(`${answer.unnameable} names in the session are not valid text and are left alone`);
     const actual = new Map<WorkspacePath, Entry>();
@@ -217,53 +172,40 @@ export class ShellEngine implements Engine {
     return found;
   }
 
-  /** Sends the command until it has a report that is the end of it: a lost answer or a long run is asked for again. */
-  async #carryOut(command: () => string, request: CommitRequest, signal: AbortSignal): Promise<Report> {
-    const { shell } = this.#transport;
-    if (shell === undefined) throw new TransportError("NOT_POSSIBLE_HERE", "the session has no shell");
-    const startedMs = performance.now();
-    for (;;) {
-      let report: Report;
-      try {
-        const shellRequest = { command: command(), timeoutMs: COMMIT_TIMEOUT_MS, repeatable: true };
-        report = parseReport(await runMarked(shell, shellRequest, "commit", signal));
-      } catch (error) {
-        if (!hasCode(error, "TIMEOUT") || performance.now() - startedMs > LONGEST_COMMIT_MS) throw error;
-        continue;
-      }
-      if (report.status !== "running") return report;
-      if (performance.now() - startedMs > LONGEST_COMMIT_MS) {
-        throw new TransportError("TIMEOUT", `the commit ${request.applyId} does not come to an end`);
-      }
-    }
-  }
-
-  async #conclude(report: Report, context: ConcludeContext, signal: AbortSignal): Promise<CommitResult> {
-    const { request, ops, base, next } = context;
+  async #conclude(
+    { report, ops, next, backupName, wasStopped }: ShellCommitOutcome,
+    request: CommitRequest,
+    base: Base,
+    signal: AbortSignal,
+  ): Promise<CommitResult> {
     const results: StepResult[] = request.steps.map(() => ({ status: "applied" }));
     const hasBackup = request.backup && request.steps.some(({ step }) => "backup" in step && step.backup);
-    const backupPath = hasBackup ? statePath("backup", context.backupName) : undefined;
+    const backupPath = hasBackup ? statePath("backup", backupName) : undefined;
     const tell = () => results.forEach((result, index) => request.onStep(index, result));
     switch (report.status) {
       case "done":
         this.#base = next;
+        this.#unusableBaseSha256 = "";
         tell();
         return { results, verified: true, backupPath };
       case "stale":
         throw stale();
-      case "locked":
-        return await this.#waitForLock(report, request, signal);
+      case "locked": {
+        const timeoutMs = await waitUntilFree(this.#transport, request.lock.timeoutMs, signal);
+        const again = { ...request, applyId: randomUUID(), lock: { ...request.lock, timeoutMs } };
+        return await this.commit(again, signal);
+      }
+      case "stopped":
+        results.fill({ status: "skipped", reason: "interrupted" });
+        tell();
+        return { results, verified: false, backupPath: undefined };
       case "partial": {
         for (const fault of report.faults) settle(results, ops, fault, request);
-        const changes = [...baseChangesOf(request.steps, results, base), ...request.baseChanges];
-        const changed = changeBase(base, changes, undefined);
-        const late = AbortSignal.timeout(60_000);
-        await writeBase(this.#transport, changed, late);
-        await this.#transport.deleteFile(statePath("locks", `${request.applyId}.json`), late);
-        this.#base = changed;
+        await this.#recordPart(request, results, base);
+        if (results.every(({ status }) => status === "applied")) throw failedInSession(report);
         // Somebody else's change came in between: what is done is recorded, the rest is planned anew.
-        if (report.faults.every(({ code }) => code === "appeared" || code === "changed" || code === "skipped"))
-          throw stale();
+        const isOvertaken = report.faults.every(({ code }) => overtaken.has(code));
+        if (isOvertaken && !wasStopped) throw stale();
         tell();
         return { results, verified: false, backupPath };
       }
@@ -271,49 +213,38 @@ export class ShellEngine implements Engine {
         throw new TransportError(
           "VERIFY_FAILED",
           "the session did not keep the bytes it was sent; nothing was changed",
-          {
-            hint: "apply again; if it happens again, look at the free space of the session",
-          },
+          { hint: "apply again; if it happens again, look at the free space of the session" },
         );
+      case "undelivered":
       case "failed":
       case "died":
-      case "running": {
-        const reason = report.faults[0]?.text ?? "";
-        const code = /no space left/i.test(reason) ? "NO_SPACE" : "TOOL_FAILED";
-        throw new TransportError(code, `the commit failed in the session: ${printable(reason) || report.status}`, {
-          hint: "apply again: it goes on from what is there",
-        });
-      }
+      case "running":
+        throw failedInSession(report);
     }
   }
 
-  async #waitForLock(report: Report, request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
-    const ticket = parseTicket(Buffer.from(report.faults[0]?.text ?? "", "base64").toString("utf8"));
-    if (ticket !== undefined && isDead(ticket, Date.now())) {
-      await breakDeadLocks(this.#transport, signal);
-    } else {
-      if (request.lock.timeoutMs <= 0) {
-        throw lockedBy(
-          ticket ?? { owner: "somebody", host: "", process: 0, startedAt: Date.now(), expiresAt: Date.now() },
-        );
-      }
-      await wait(200 + Math.random() * 300, undefined, { signal });
-    }
-    const timeoutMs = Math.max(0, request.lock.timeoutMs - 500);
-    const again = `${request.applyId.slice(0, -4)}${Math.floor(Math.random() * 65_536)
-      .toString(16)
-      .padStart(4, "0")}`;
-    return await this.commit({ ...request, applyId: again, lock: { ...request.lock, timeoutMs } }, signal);
+  /** After a commit that was not whole base is written from here, and the lock that it left is released. */
+  async #recordPart(request: CommitRequest, results: readonly StepResult[], base: Base): Promise<void> {
+    const changes = [...baseChangesOf(request.steps, results, base), ...request.baseChanges];
+    const changed = changeBase(base, changes, undefined);
+    const late = AbortSignal.timeout(60_000);
+    await writeBase(this.#transport, changed, late);
+    await this.#transport.deleteFile(statePath("locks", `${request.applyId}.json`), late);
+    this.#base = changed;
+    this.#unusableBaseSha256 = "";
   }
 }
 
-type ConcludeContext = {
-  readonly request: CommitRequest;
-  readonly ops: CommitOps;
-  readonly base: Base;
-  readonly next: Base;
-  readonly backupName: string;
-};
+/** Faults that another's change explains. */
+const overtaken: ReadonlySet<string> = new Set(["appeared", "changed", "skipped"]);
+
+function failedInSession(report: Report): TransportError {
+  const reason = report.faults[0]?.text ?? "";
+  const code = /no space left/i.test(reason) ? "NO_SPACE" : "TOOL_FAILED";
+  return new TransportError(code, `the commit failed in the session: ${printable(reason) || report.status}`, {
+    hint: "apply again: it goes on from what is there",
+  });
+}
 
 function settle(results: StepResult[], ops: CommitOps, fault: Report["faults"][number], request: CommitRequest): void {
   const op = ops.ops[fault.op];

@@ -23,6 +23,7 @@ const programs = [
   "tr",
   "sed",
   "awk",
+  "grep",
   "mv",
   "nohup",
   "setsid",

@@ -1,0 +1,217 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { hasCode, TransportError } from "../../errors.ts";
+import { backupName } from "../../state/backups.ts";
+import type { Base } from "../../state/base.ts";
+import { changeBase, formatBaseHeader } from "../../state/base.ts";
+import { ticketStart } from "../../state/lock.ts";
+import { runMarked } from "../../transport/agb/shell-tool.ts";
+import type { Transport } from "../../transport/transport.ts";
+import { baseChangesOf } from "../base-changes.ts";
+import type { CommitRequest, StepResult } from "../engine.ts";
+import type { Archive } from "./archive.ts";
+import type { CommitOps } from "./commit-ops.ts";
+import { commitOps } from "./commit-ops.ts";
+import { commitCommand, enterStage, stageOf, stopCommand } from "./commit-script.ts";
+import { type Delivered, deliver, isForUpload } from "./deliver.ts";
+import type { Dialect } from "./dialect.ts";
+import {
+  digestOfLines,
+  freshSteps,
+  type Lists,
+  listsFor,
+  packCommit,
+  type StagedFile,
+  stagedFiles,
+} from "./pack-commit.ts";
+import { parseReport, type Report } from "./parse-report.ts";
+
+const COMMAND_TIMEOUT_MS = 48_000;
+/** A commit of minutes is possible for many gigabytes; one of an hour is stuck. */
+const LONGEST_COMMIT_MS = 20 * 60_000;
+/** How long a commit that was told to stop is waited for. */
+const STOP_MS = 40_000;
+
+/** What a commit is made with and for. */
+export type ShellCommitInput = {
+  readonly transport: Transport;
+  /** Calls for another directory of the session. */
+  readonly openAt: (root: string) => Transport;
+  readonly request: CommitRequest;
+  readonly base: Base;
+  readonly dialect: Dialect;
+  readonly compresses: boolean;
+  /** SHA-256 of a stored base that cannot be used; "" for none. */
+  readonly unusableBaseSha256: string;
+  /** False once an upload did not arrive. */
+  readonly mayUpload: boolean;
+};
+
+/** How a commit ended in the session. */
+export type ShellCommitOutcome = {
+  readonly report: Report;
+  readonly ops: CommitOps;
+  readonly next: Base;
+  readonly backupName: string;
+  /** The signal came while it was under way. */
+  readonly wasStopped: boolean;
+};
+
+/**
+ * Packs a commit, delivers it, and has it carried out in the session.
+ * @throws {TransportError} `NOT_POSSIBLE_HERE` when an upload does not arrive: then parts may; nothing was changed.
+ */
+export async function commitByShell(input: ShellCommitInput, signal: AbortSignal): Promise<ShellCommitOutcome> {
+  const commit = new ShellCommit(input);
+  return await commit.run(signal);
+}
+
+class ShellCommit {
+  readonly #input: ShellCommitInput;
+  readonly #isFresh: boolean;
+  readonly #next: Base;
+  readonly #ops: CommitOps;
+  readonly #lists: Lists;
+  readonly #staged: readonly StagedFile[];
+  readonly #backupName: string;
+  readonly #changes: ReturnType<typeof baseChangesOf>;
+
+  constructor(input: ShellCommitInput) {
+    const { request, base } = input;
+    this.#input = input;
+    this.#isFresh = !request.rootExists;
+    const applied = request.steps.map((): StepResult => ({ status: "applied" }));
+    this.#changes = [...baseChangesOf(request.steps, applied, base), ...request.baseChanges];
+    this.#next = changeBase(base, this.#changes, request.desiredDigest);
+    this.#ops = commitOps(this.#isFresh ? freshSteps(request) : request.steps, request.backup);
+    const changed = this.#changes.map(({ path }) => path);
+    this.#lists = listsFor(this.#ops, changed, this.#next, `.agb-sync/stage/${request.applyId}`);
+    this.#staged = stagedFiles(request);
+    this.#backupName = backupName(new Date(), request.applyId);
+  }
+
+  async run(signal: AbortSignal): Promise<ShellCommitOutcome> {
+    const { transport, request, base, dialect, compresses, mayUpload } = this.#input;
+    if (mayUpload && isForUpload(this.#staged.reduce((sum, { content }) => sum + content.sizeBytes, 0))) {
+      transport.prepareUpload?.(signal);
+    }
+    const archive = await packCommit(request, {
+      dialect,
+      compresses,
+      base,
+      next: this.#next,
+      changes: this.#changes,
+      ops: this.#ops,
+      lists: this.#lists,
+      staged: this.#staged,
+      isFresh: this.#isFresh,
+    });
+    try {
+      const delivery = await this.#deliver(archive, signal);
+      const command = () => commitCommand({ ...this.#script(archive), delivery: delivery.how });
+      const { report, wasStopped } = await this.#carryOut(command, delivery, signal).finally(() => {
+        // Nobody waits for the tidying up of the store; closing the session does.
+        void delivery.discard();
+      });
+      if (report.status === "undelivered") throw undelivered();
+      return { report, ops: this.#ops, next: this.#next, backupName: this.#backupName, wasStopped };
+    } finally {
+      archive.discard();
+    }
+  }
+
+  async #deliver(archive: Archive, signal: AbortSignal): Promise<Delivered> {
+    const { transport, openAt, request, mayUpload } = this.#input;
+    const { root } = transport;
+    const makeStage = () => this.#ask(enterStage(root, request.applyId, this.#isFresh), "make the stage", signal);
+    const isSensitive =
+      request.steps.some(({ step }) => step.op === "write" && step.sensitive) ||
+      this.#staged.some(({ content }) => content.sensitive);
+    const stage = openAt(stageOf(root, request.applyId, this.#isFresh));
+    return await deliver(transport, archive, { isSensitive, mayUpload, makeStage, stage }, signal);
+  }
+
+  #script(archive: Archive) {
+    const { transport, request, dialect, compresses, unusableBaseSha256 } = this.#input;
+    const { root, sessionId } = transport;
+    const staged = this.#staged.map(({ path, content }) => ({ path, digest: content.digest }));
+    const over = (files: Parameters<typeof digestOfLines>[0]) => digestOfLines(files, "as given", dialect);
+    return {
+      dialect,
+      isCompressed: compresses,
+      root,
+      applyId: request.applyId,
+      isFresh: this.#isFresh,
+      archiveSha256: archive.sha256,
+      stagedSha256: digestOfLines(staged, "sorted", dialect),
+      beforeSha256: over(this.#ops.files),
+      checkedSha256: over(this.#lists.checked),
+      removedSha256: over(this.#lists.removed),
+      adoptedSha256: over(this.#lists.adopted),
+      baseGeneration: request.baseGeneration,
+      baseStart: `${JSON.stringify({ version: 1, sessionId, root }).slice(0, -1)},`,
+      unusableBaseSha256,
+      baseHeader: formatBaseHeader(this.#next),
+      baseCount: this.#next.entries.size,
+      ticketStart: ticketStart(request.lock.owner, Date.now()),
+      backupName: this.#backupName,
+    };
+  }
+
+  /**
+   * Sends the command until it has a report that is the end of it: a lost answer or a long run is asked for again. When
+   * the signal comes, the work in the session is told to begin no further step, and its report is waited for (S33).
+   */
+  async #carryOut(
+    command: () => string,
+    delivery: Delivered,
+    signal: AbortSignal,
+  ): Promise<{ readonly report: Report; readonly wasStopped: boolean }> {
+    const given = new AbortController();
+    const either = AbortSignal.any([signal, given.signal]);
+    try {
+      const report = await Promise.race([this.#untilEnd(command, either), delivery.failure]);
+      return { report, wasStopped: false };
+    } catch (error) {
+      given.abort();
+      if (signal.aborted) return { report: await this.#stop(), wasStopped: true };
+      if (hasCode(error, "NOT_POSSIBLE_HERE")) await this.#stop();
+      throw error;
+    }
+  }
+
+  async #untilEnd(command: () => string, signal: AbortSignal): Promise<Report> {
+    const startedMs = performance.now();
+    for (;;) {
+      try {
+        const report = parseReport(await this.#ask(command(), "commit", signal));
+        if (report.status !== "running") return report;
+      } catch (error) {
+        if (!hasCode(error, "TIMEOUT")) throw error;
+      }
+      if (performance.now() - startedMs > LONGEST_COMMIT_MS) {
+        throw new TransportError("TIMEOUT", `the commit ${this.#input.request.applyId} does not come to an end`);
+      }
+    }
+  }
+
+  async #stop(): Promise<Report> {
+    const { transport, request } = this.#input;
+    const late = AbortSignal.timeout(STOP_MS);
+    for (;;) {
+      const command = stopCommand(transport.root, request.applyId, this.#isFresh);
+      const report = parseReport(await this.#ask(command, "stop the commit", late));
+      if (report.status !== "running") return report;
+      await wait(50, undefined, { signal: late });
+    }
+  }
+
+  async #ask(command: string, what: string, signal: AbortSignal): Promise<string> {
+    const { shell } = this.#input.transport;
+    if (shell === undefined) throw new TransportError("NOT_POSSIBLE_HERE", "the session has no shell");
+    return await runMarked(shell, { command, timeoutMs: COMMAND_TIMEOUT_MS, repeatable: true }, what, signal);
+  }
+}
+
+function undelivered(): TransportError {
+  return new TransportError("NOT_POSSIBLE_HERE", "an upload did not arrive in the session");
+}
