@@ -1,15 +1,17 @@
 import pLimit from "p-limit";
-import { AgbSyncError, hasCode, TransportError } from "../errors.ts";
+import { hasCode, TransportError } from "../errors.ts";
 import { targetOf } from "../plan/order-steps.ts";
 import type { Conflict, PlannedStep, Step } from "../plan/plan.ts";
 import { backupName } from "../state/backups.ts";
-import type { Transport } from "../transport/transport.ts";
+import type { MoveOptions, Transport } from "../transport/transport.ts";
 import type { Entry } from "../tree/entry.ts";
 import { sameContent } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { ancestorsOf, parentPath, ROOT, statePath } from "../tree/workspace-path.ts";
+import { ancestorsOf, childPath, parentPath, ROOT, statePath } from "../tree/workspace-path.ts";
 import type { CommitRequest, StepResult } from "./engine.ts";
+import { SetAside } from "./set-aside.ts";
+import { StagedContents, type StagedWrite } from "./staged-contents.ts";
 
 /** A directory that an owner without write permission cannot change: opened for the run, closed after it. */
 const OWNER_ALL = 0o700;
@@ -22,6 +24,8 @@ export class StepRun {
   readonly #limit: ReturnType<typeof pLimit>;
   readonly #results: (StepResult | undefined)[];
   readonly #stage: WorkspacePath;
+  readonly #contents: StagedContents;
+  readonly #aside: SetAside;
   readonly #closedDirectories = new Map<WorkspacePath, number>();
   readonly #backupRoot: WorkspacePath;
   #hasBackup = false;
@@ -34,6 +38,8 @@ export class StepRun {
     this.#results = request.steps.map(() => undefined);
     this.#stage = statePath("stage", request.applyId);
     this.#backupRoot = statePath("backup", backupName(new Date(), request.applyId));
+    this.#contents = new StagedContents(transport, this.#limit);
+    this.#aside = new SetAside(transport, { directory: this.#stage, backupRoot: this.#backupRoot }, this.#limit);
   }
 
   /** Where replaced bytes went; undefined when nothing had to be kept. */
@@ -43,54 +49,57 @@ export class StepRun {
 
   /** Carries everything out and gives one result a step. Throws only when the session itself is lost. */
   async finish(): Promise<readonly StepResult[]> {
+    const awaited = awaitedBy(this.#request.steps);
+    const isDeletion = ({ step }: PlannedStep, index: number) => step.op === "delete" && !awaited.has(index);
     try {
-      await this.#stageContents();
-      await this.#checkBefore();
-      await this.#setAsideHeldMoves();
-      const awaited = awaitedBy(this.#request.steps);
-      const isDeletion = ({ step }: PlannedStep, index: number) => step.op === "delete" && !awaited.has(index);
-      await this.#runAll((planned, index) => !isDeletion(planned, index));
+      await this.#unlessStopped(async () => {
+        await this.#stageContents();
+        await this.#checkBefore();
+        await this.#setAsideHeldMoves();
+        await this.#runAll((planned, index) => !isDeletion(planned, index));
+      });
       await this.#verifyPlaces();
+      await this.#verifyAside();
       if (this.#results.some((result) => result?.status === "failed"))
         this.#skipRest("a write or move of this run failed");
-      await this.#runAll(isDeletion);
+      await this.#unlessStopped(() => this.#runAll(isDeletion));
       await this.#verifyDeletions();
+      await this.#verifyAside();
     } finally {
-      await this.#closeDirectories();
-      await this.#removeStage();
+      await this.#tidy();
     }
-    return this.#results.map((result) => result ?? { status: "skipped", reason: "the apply was stopped" });
+    const results = this.#results.map((result): StepResult => result ?? { status: "skipped", reason: "interrupted" });
+    results.forEach((result, index) => this.#request.onStep(index, result));
+    return results;
+  }
+
+  /** What the signal ends half-way is no error: what was done until then is looked at and told (S33). */
+  async #unlessStopped(work: () => Promise<void>): Promise<void> {
+    if (this.#signal.aborted) return;
+    try {
+      await work();
+    } catch (error) {
+      if (!this.#signal.aborted) throw error;
+    }
   }
 
   /** Writes every new content aside and reads its digest back: nothing unverified is ever moved into place. */
   async #stageContents(): Promise<void> {
-    const writes = this.#request.steps.flatMap(({ step }, index) => (step.op === "write" ? [{ step, index }] : []));
-    const totalBytes = writes.reduce((sum, { step }) => sum + step.sizeBytes, 0);
+    const writes = this.#request.steps.flatMap(({ step }, index) => (step.op === "write" ? [{ ...step, index }] : []));
+    const totalBytes = writes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     let sentBytes = 0;
-    await Promise.all(
-      writes.map(({ step, index }) =>
-        this.#attempt(index, async () => {
-          const content = this.#request.contents.get(step.digest);
-          if (content === undefined) throw new AgbSyncError("INTERNAL", `no content for ${step.path}`);
-          await this.#transport.writeFile(this.#stagePath(index), content, step.mode, this.#signal);
-          sentBytes += step.sizeBytes;
-          this.#request.onBytes(sentBytes, totalBytes);
-        }),
-      ),
-    );
-    const staged = writes.filter(({ index }) => this.#results[index] === undefined);
-    const digests = await this.#transport.digestFiles(
-      staged.map(({ index }) => this.#stagePath(index)),
-      this.#signal,
-    );
-    for (const { step, index } of staged) {
-      if (digests.get(this.#stagePath(index)) === step.digest) continue;
-      this.#settle(index, {
-        status: "failed",
-        error: new TransportError("VERIFY_FAILED", `${step.path}: the session did not keep the bytes it was sent`, {
-          hint: "apply again; if it happens again, the session's disk or file tools are at fault",
-        }),
-      });
+    const on = {
+      written: ({ sizeBytes }: StagedWrite) => {
+        sentBytes += sizeBytes;
+        this.#request.onBytes(sentBytes, totalBytes);
+      },
+      fault: (index: number, error: unknown) => this.#settleFault(index, error),
+    };
+    const wrong = await this.#contents.bring(writes, this.#request.contents, on, this.#signal);
+    for (const index of wrong) {
+      const step = this.#request.steps[index]?.step;
+      if (step?.op === "write" && this.#results[index] === undefined)
+        this.#settleAsUnverified(index, `${step.path}: the session did not keep the bytes it was sent`);
     }
   }
 
@@ -127,7 +136,7 @@ export class StepRun {
     const work: Promise<void>[] = [];
     this.#request.steps.forEach(({ step }, index) => {
       if (step.op !== "move" || !step.held || this.#results[index] !== undefined) return;
-      const setAside = () => this.#move(step.from, this.#stagePath(index), false);
+      const setAside = () => this.#move(step.from, this.#heldPath(index), { replace: false });
       work.push(this.#attempt(index, () => this.#inWritable(step.from, setAside)));
     });
     await Promise.all(work);
@@ -158,10 +167,12 @@ export class StepRun {
     await Promise.all(running.values());
   }
 
-  /** A session's "success" is no evidence (S34): what was put into place is read back there before anything goes. */
+  /** A session's "success" is no evidence (S34): what was put into place is looked at there before anything goes. */
   async #verifyPlaces(): Promise<void> {
-    const placed = this.#request.steps.flatMap(({ step }, index) => {
-      if (this.#results[index]?.status !== "applied") return [];
+    const applied = this.#request.steps.flatMap(({ step }, index) =>
+      this.#results[index]?.status === "applied" ? [{ step, index }] : [],
+    );
+    const placed = applied.flatMap(({ step, index }) => {
       if (step.op === "write") return [{ index, path: step.path, digest: step.digest }];
       const isFile = step.op === "move" && step.before.kind === "file" && step.before.digest !== undefined;
       return isFile ? [{ index, path: step.to, digest: step.before.digest }] : [];
@@ -171,7 +182,31 @@ export class StepRun {
       this.#signalForTheEnd,
     );
     for (const { index, path, digest } of placed) {
-      if (digests.get(path) !== digest) this.#settleAsUnverified(index, `${path} does not hold what was put there`);
+      const found = digests.get(path);
+      if (found === digest) continue;
+      const step = this.#request.steps[index]?.step;
+      // What was edited before it was moved is somebody's work, at its new place.
+      if (step?.op === "move" && found !== undefined)
+        this.#settleAsConflict(index, { kind: "file", sizeBytes: 0, digest: found }, "changed");
+      else this.#settleAsUnverified(index, `${path} does not hold what was put there`);
+    }
+    await Promise.all(
+      applied.map(async ({ step, index }) => {
+        if (step.op !== "create-directory" && step.op !== "create-link") return;
+        const found = await this.#limit(() => this.#transport.stat(step.path, this.#signalForTheEnd));
+        const isThere =
+          step.op === "create-directory"
+            ? found?.kind === "directory"
+            : found?.kind === "link" && found.target === step.target;
+        if (!isThere) this.#settleAsUnverified(index, `${step.path} is not there as it was made`);
+      }),
+    );
+  }
+
+  /** What was replaced or deleted although the plan did not see it is back in its place, and a conflict (S20). */
+  async #verifyAside(): Promise<void> {
+    for (const [index, found] of await this.#aside.verify(this.#signalForTheEnd)) {
+      this.#settleAsConflict(index, found, "changed");
     }
   }
 
@@ -194,11 +229,6 @@ export class StepRun {
     return this.#signal.aborted ? AbortSignal.timeout(30_000) : this.#signal;
   }
 
-  #settleAsUnverified(index: number, what: string): void {
-    const hint = "apply again; if it happens again, the session's disk or file tools are at fault";
-    this.#settle(index, { status: "failed", error: new TransportError("VERIFY_FAILED", printable(what), { hint }) });
-  }
-
   async #carryOut(step: Step, index: number): Promise<void> {
     const transport = this.#transport;
     switch (step.op) {
@@ -209,24 +239,25 @@ export class StepRun {
         if ((step.mode & OWNER_ALL) !== OWNER_ALL) this.#closedDirectories.set(step.path, step.mode);
         return;
       case "write":
-        if (step.backup && step.before !== undefined) await this.#backUp(step.path);
-        await this.#inWritable(step.path, () =>
-          this.#move(this.#stagePath(index), step.path, step.before !== undefined && !step.backup),
-        );
+        await this.#replace(this.#contents.pathOf(index), step, index);
         return;
-      case "create-link":
-        if (step.backup && step.before !== undefined) await this.#backUp(step.path);
-        else if (step.before !== undefined)
-          await this.#inWritable(step.path, () => transport.deleteFile(step.path, this.#signal));
-        await this.#inWritable(step.path, () => transport.createLink(step.path, step.target, this.#signal));
+      case "create-link": {
+        if (step.before === undefined) {
+          await this.#inWritable(step.path, () => transport.createLink(step.path, step.target, this.#signal));
+          return;
+        }
+        const made = childPath(this.#stage, `link-${index}`);
+        await transport.createLink(made, step.target, this.#signal);
+        await this.#replace(made, step, index);
         return;
+      }
       case "move":
         await this.#inWritable(step.from, () =>
           this.#inWritable(step.to, async () => {
-            const from = step.held ? this.#stagePath(index) : step.from;
+            const from = step.held ? this.#heldPath(index) : step.from;
             const parent = parentPath(step.to);
             if (parent !== ROOT) await transport.createDirectory(parent, undefined, this.#signal);
-            await this.#move(from, step.to, false);
+            await this.#move(from, step.to, { replace: false });
           }),
         );
         return;
@@ -235,15 +266,25 @@ export class StepRun {
         await transport.setMode(step.path, step.mode, this.#signal);
         return;
       case "delete":
-        await this.#inWritable(step.path, () => this.#remove(step));
+        await this.#inWritable(step.path, () => this.#remove(step, index));
         return;
     }
   }
 
-  async #remove(step: Extract<Step, { op: "delete" }>): Promise<void> {
+  /** Puts what is staged into place; what stands there is kept in the backup or set aside, and is never missing. */
+  async #replace(
+    staged: WorkspacePath,
+    step: Extract<Step, { op: "write" | "create-link" }>,
+    index: number,
+  ): Promise<void> {
+    const keepAt = step.before === undefined ? undefined : await this.#placeFor(step, index);
+    const options = keepAt === undefined ? { replace: false } : { replace: true, keepAt };
+    await this.#inWritable(step.path, () => this.#move(staged, step.path, options));
+  }
+
+  async #remove(step: Extract<Step, { op: "delete" }>, index: number): Promise<void> {
     if (step.before.kind !== "directory") {
-      if (step.backup && this.#request.backup) await this.#backUp(step.path);
-      else await this.#transport.deleteFile(step.path, this.#signal);
+      await this.#move(step.path, await this.#placeFor(step, index), { replace: false });
       return;
     }
     try {
@@ -254,19 +295,20 @@ export class StepRun {
     }
   }
 
-  async #backUp(path: WorkspacePath): Promise<void> {
-    if (!this.#request.backup) {
-      await this.#transport.deleteFile(path, this.#signal);
-      return;
-    }
+  /** Where somebody's bytes go that a step replaces or deletes: the backup, or aside until they are known to be ours. */
+  async #placeFor(
+    step: Extract<Step, { op: "write" | "create-link" | "delete" }>,
+    index: number,
+  ): Promise<WorkspacePath> {
+    if (!step.backup || !this.#request.backup) return this.#aside.place(index, step);
     this.#hasBackup = true;
-    const kept = statePath(...this.#backupRoot.split("/").slice(1), path);
+    const kept = statePath(...this.#backupRoot.split("/").slice(1), step.path);
     await this.#transport.createDirectory(parentPath(kept), undefined, this.#signal);
-    await this.#inWritable(path, () => this.#move(path, kept, false));
+    return kept;
   }
 
-  async #move(from: WorkspacePath, to: WorkspacePath, replace: boolean): Promise<void> {
-    await this.#transport.move(from, to, { replace }, this.#signal);
+  async #move(from: WorkspacePath, to: WorkspacePath, options: MoveOptions): Promise<void> {
+    await this.#transport.move(from, to, options, this.#signal);
   }
 
   /** Does `work` below the parent of `path`; a parent without write permission is opened for it and closed at the end. */
@@ -285,43 +327,21 @@ export class StepRun {
     }
   }
 
-  async #closeDirectories(): Promise<void> {
+  /** Nothing in here may hide what became of the steps: what cannot be tidied up now is the next apply's. */
+  async #tidy(): Promise<void> {
+    const signal = AbortSignal.timeout(30_000);
     const innerFirst = [...this.#closedDirectories].toSorted(([one], [other]) => other.length - one.length);
-    for (const [path, mode] of innerFirst) {
-      try {
-        await this.#transport.setMode(path, mode, AbortSignal.timeout(30_000));
-      } catch (error) {
-        if (!hasCode(error, "NOT_FOUND", "NOT_POSSIBLE_HERE")) throw error;
-      }
-    }
-  }
-
-  /** Whatever is still staged is worthless now, except a held file whose move in failed: that one is put back. */
-  async #removeStage(): Promise<void> {
-    const signal = AbortSignal.timeout(60_000);
-    await Promise.all(
-      this.#request.steps.map(async ({ step }, index) => {
-        if (step.op === "move" && step.held && this.#results[index]?.status !== "applied") {
-          await this.#limit(() => this.#putBack(this.#stagePath(index), step.from, signal));
-        } else if (step.op === "write" && this.#results[index]?.status !== "applied") {
-          await this.#limit(() => this.#transport.deleteFile(this.#stagePath(index), signal));
-        }
-      }),
-    );
-    try {
-      await this.#transport.removeDirectory(this.#stage, signal);
-    } catch (error) {
-      // Where directories cannot be removed an empty one stays; where something is left in it, that must not be lost.
-      if (!hasCode(error, "NOT_POSSIBLE_HERE", "DIRECTORY_NOT_EMPTY")) throw error;
-    }
-  }
-
-  async #putBack(held: WorkspacePath, from: WorkspacePath, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#transport.move(held, from, { replace: false }, signal);
-    } catch (error) {
-      if (!hasCode(error, "NOT_FOUND", "ALREADY_EXISTS")) throw error;
-    }
+    for (const [path, mode] of innerFirst) await this.#transport.setMode(path, mode, signal).catch(() => undefined);
+    const work = [
+      this.#aside.discard(signal),
+      ...this.#request.steps.flatMap(({ step }, index) =>
+        step.op === "move" && step.held && this.#results[index]?.status !== "applied"
+          ? [this.#limit(() => this.#transport.move(this.#heldPath(index), step.from, { replace: false }, signal))]
+          : [],
+      ),
+    ];
+    await Promise.allSettled(work);
+    await this.#transport.removeDirectory(this.#stage, signal).catch(() => undefined);
   }
 
   /** Runs one piece of work for a step; what goes wrong becomes its result, unless the session is lost. */
@@ -331,18 +351,28 @@ export class StepRun {
         if (!this.#signal.aborted) await work();
       });
     } catch (error) {
-      if (hasCode(error, "SESSION_GONE", "BAD_API_KEY")) throw error;
-      if (hasCode(error, "ALREADY_EXISTS")) this.#settleAsConflict(index, { kind: "file", sizeBytes: 0 }, "appeared");
-      else if (this.#signal.aborted) this.#settle(index, { status: "skipped", reason: "interrupted" });
-      else this.#settle(index, { status: "failed", error: error instanceof Error ? error : new Error(String(error)) });
+      this.#settleFault(index, error);
     }
+  }
+
+  #settleFault(index: number, error: unknown): void {
+    if (hasCode(error, "SESSION_GONE", "BAD_API_KEY")) throw error;
+    if (hasCode(error, "ALREADY_EXISTS")) this.#settleAsConflict(index, { kind: "file", sizeBytes: 0 }, "appeared");
+    else if (this.#signal.aborted) this.#settle(index, { status: "skipped", reason: "interrupted" });
+    else this.#settle(index, { status: "failed", error: error instanceof Error ? error : new Error(String(error)) });
+  }
+
+  #settleAsUnverified(index: number, what: string): void {
+    const hint = "apply again; if it happens again, the session's disk or file tools are at fault";
+    this.#settle(index, { status: "failed", error: new TransportError("VERIFY_FAILED", printable(what), { hint }) });
   }
 
   #settleAsConflict(index: number, actual: Entry, what: "changed" | "vanished" | "appeared"): void {
     const step = this.#request.steps[index]?.step;
     if (step === undefined) return;
+    const isAtItsNewPlace = step.op === "move" && (what === "appeared" || this.#results[index]?.status === "applied");
     const conflict: Conflict = {
-      path: step.op === "move" ? (what === "appeared" ? step.to : step.from) : step.path,
+      path: step.op === "move" ? (isAtItsNewPlace ? step.to : step.from) : step.path,
       standing: what === "appeared" ? "unmanaged" : "drifted",
       desired: undefined,
       actual,
@@ -353,7 +383,6 @@ export class StepRun {
 
   #settle(index: number, result: StepResult): void {
     this.#results[index] = result;
-    this.#request.onStep(index, result);
   }
 
   #skipRest(reason: string): void {
@@ -362,8 +391,8 @@ export class StepRun {
     });
   }
 
-  #stagePath(index: number): WorkspacePath {
-    return statePath("stage", this.#request.applyId, String(index));
+  #heldPath(index: number): WorkspacePath {
+    return childPath(this.#stage, `held-${index}`);
   }
 }
 

@@ -1,12 +1,14 @@
 import { scanByListing } from "../actual/scan-by-listing.ts";
-import { TransportError } from "../errors.ts";
+import { hasCode, TransportError } from "../errors.ts";
+import { BACKUPS_PATH, backupName } from "../state/backups.ts";
 import { changeBase, emptyBase } from "../state/base.ts";
 import { readBase, writeBase } from "../state/base-store.ts";
 import { acquireLock } from "../state/lock.ts";
-import type { Transport } from "../transport/transport.ts";
-import { ROOT, statePath } from "../tree/workspace-path.ts";
+import type { Child, Transport } from "../transport/transport.ts";
+import { childPath, ROOT, statePath } from "../tree/workspace-path.ts";
 import { baseChangesOf } from "./base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult } from "./engine.ts";
+import { CONTENTS_NAME } from "./staged-contents.ts";
 import { StepRun } from "./step-run.ts";
 
 /** Reads and changes a workspace with file calls alone, many at a time: works in every session. */
@@ -42,7 +44,6 @@ export async function commitBySteps(
   signal: AbortSignal,
 ): Promise<CommitResult> {
   await transport.createDirectory(ROOT, undefined, signal);
-  await transport.createDirectory(statePath("stage", request.applyId), undefined, signal);
   const lock = await acquireLock(transport, request.lock, signal);
   try {
     const { base: stored } = await readBase(transport, signal);
@@ -51,6 +52,8 @@ export async function commitBySteps(
         hint: "plan again",
       });
     }
+    await rescueLeftovers(transport, signal);
+    await transport.createDirectory(statePath("stage", request.applyId), undefined, signal);
     const base = stored ?? emptyBase(transport.sessionId, transport.root);
     const run = new StepRun(transport, request, concurrency, signal);
     const results = await run.finish();
@@ -65,5 +68,28 @@ export async function commitBySteps(
     return { results, verified: isComplete, backupPath: run.backupPath };
   } finally {
     await lock.release();
+  }
+}
+
+/**
+ * What runs that were cut off had set aside may be the only copy of somebody's bytes: it becomes a backup. Staged
+ * contents stay: they are used again.
+ */
+async function rescueLeftovers(transport: Transport, signal: AbortSignal): Promise<void> {
+  const stage = statePath("stage");
+  let children: readonly Child[];
+  try {
+    children = await transport.listDirectory(stage, signal);
+  } catch (error) {
+    if (hasCode(error, "NOT_FOUND")) return;
+    throw error;
+  }
+  for (const { name, kind } of children) {
+    if (name === CONTENTS_NAME || kind !== "directory") continue;
+    const leftover = childPath(stage, name);
+    if ((await transport.listDirectory(leftover, signal)).some((child) => /^(?:old|held)-/.test(child.name))) {
+      await transport.createDirectory(BACKUPS_PATH, undefined, signal);
+      await transport.move(leftover, childPath(BACKUPS_PATH, backupName(new Date(), name)), { replace: false }, signal);
+    }
   }
 }

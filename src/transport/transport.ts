@@ -48,6 +48,17 @@ export type SessionProbe = {
   readonly userId?: number;
 };
 
+/** What becomes of a file or link that stands where something is moved to. */
+export type MoveOptions = {
+  /** It is replaced, atomically where the session can. */
+  readonly replace: boolean;
+  /**
+   * With `replace`: it stays at this path, whose parent exists and where nothing is. A hard link that is made before the
+   * rename where the session can, so that `to` is never empty; else it is moved there first.
+   */
+  readonly keepAt?: WorkspacePath;
+};
+
 /**
  * The files of one session below one root: the single seam between the core and any kind of session.
  * Paths are relative to `root`. Implementations make one call and report honestly; retry and limits are wrappers.
@@ -91,16 +102,11 @@ export interface Transport {
   createDirectory(path: WorkspacePath, mode: Mode | undefined, signal: AbortSignal): Promise<void>;
 
   /**
-   * Renames a file, link or directory. With `replace`, an existing file or link at `to` is replaced (atomically where
-   * the session can); without it an existing `to` fails with `ALREADY_EXISTS` and nothing changes.
+   * Renames a file, link or directory; see `MoveOptions`.
    * Not safe to repeat blindly: after a lost answer, look at both ends first.
+   * @throws `ALREADY_EXISTS` without `replace` when something is at `to`; nothing changes then.
    */
-  move(
-    from: WorkspacePath,
-    to: WorkspacePath,
-    options: { readonly replace: boolean },
-    signal: AbortSignal,
-  ): Promise<void>;
+  move(from: WorkspacePath, to: WorkspacePath, options: MoveOptions, signal: AbortSignal): Promise<void>;
 
   /** Removes a file or link. A missing one is success. Safe to repeat. @throws `IS_A_DIRECTORY`. */
   deleteFile(path: WorkspacePath, signal: AbortSignal): Promise<void>;

@@ -157,10 +157,10 @@ ${isFresh ? freshPart(input) : inPlacePart(input)}`.concat(`\n: ${q(root)}`);
 }
 
 /** What an archive brings beside contents, and what the work makes of it. */
-const lists = [
-  ...["after", "ops", "checks", "pre", "placed", "checked", "removed", "adopted", "others", "verify", "verify-removed"],
-  ...["base-added", "base-removed", "records", "adopted-records", "index", "base.new"],
-];
+const lists =
+  "after ops checks pre placed checked removed adopted others verify verify-removed base-added base-removed records adopted-records index base.new".split(
+    " ",
+  );
 /** Looks for an upload, twenty a second: half a minute for it to arrive. */
 const UPLOAD_LOOKS = 600;
 /** How long a ticket counts, and how often the work renews it. In seconds. */
@@ -207,9 +207,15 @@ for f in "$LK"/*.json; do
   if [ -s "stage/$i/run/pid" ] && ! kill -0 "$(cat "stage/$i/run/pid")" 2>/dev/null; then rm -f "$f"; continue; fi
   bad 0 all locked "$(base64 <"$f" | tr -d '\\n')"; quit locked
 done
+# What a commit that was cut off had set aside may be the only copy of somebody's bytes: it becomes a backup.
+rescue() {
+  for x in o h; do
+    if [ -d "$1/$x" ] && [ -n "$(find "$1/$x" ! -type d | head -c 1)" ]; then AT=; backup && mv -n -T "$1/$x" "$K/rescued-$x-\${1##*/}" || return 1; AT='?'; fi
+  done
+}
 for d in stage/* "\${R%/*}/.\${R##*/}.agb-sync-"*; do
   [ "$d" = 'stage/${applyId}' ] || ! is_dir "$d" && continue
-  if [ -s "$d/run/pid" ]; then ! kill -0 "$(cat "$d/run/pid")" 2>/dev/null; else [ -n "$(find "$d" -maxdepth 0 -mmin +60 2>/dev/null)" ]; fi && rm -rf "$d"
+  if [ -s "$d/run/pid" ]; then ! kill -0 "$(cat "$d/run/pid")" 2>/dev/null; else [ -n "$(find "$d" -maxdepth 0 -mmin +60 2>/dev/null)" ]; fi && rescue "$d" && rm -rf "$d"
 done
 base_is() {
   h=; [ -f base.json ] && IFS= read -r h <base.json

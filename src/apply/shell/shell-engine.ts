@@ -178,7 +178,10 @@ export class ShellEngine implements Engine {
     base: Base,
     signal: AbortSignal,
   ): Promise<CommitResult> {
-    const results: StepResult[] = request.steps.map(() => ({ status: "applied" }));
+    const isStopped = report.status === "stopped";
+    const results = request.steps.map(
+      (): StepResult => (isStopped ? { status: "skipped", reason: "interrupted" } : { status: "applied" }),
+    );
     const hasBackup = request.backup && request.steps.some(({ step }) => "backup" in step && step.backup);
     const backupPath = hasBackup ? statePath("backup", backupName) : undefined;
     const tell = () => results.forEach((result, index) => request.onStep(index, result));
@@ -196,7 +199,6 @@ export class ShellEngine implements Engine {
         return await this.commit(again, signal);
       }
       case "stopped":
-        results.fill({ status: "skipped", reason: "interrupted" });
         tell();
         return { results, verified: false, backupPath: undefined };
       case "partial": {

@@ -9,6 +9,7 @@ import type {
   Child,
   Counters,
   Features,
+  MoveOptions,
   SessionProbe,
   ShellRequest,
   ShellResult,
@@ -167,15 +168,18 @@ export class AgbTransport implements Transport {
     else await this.#tools.createDirectory(this.#absolute(path), signal);
   }
 
-  async move(
-    from: WorkspacePath,
-    to: WorkspacePath,
-    { replace }: { readonly replace: boolean },
-    signal: AbortSignal,
-  ): Promise<void> {
+  async move(from: WorkspacePath, to: WorkspacePath, options: MoveOptions, signal: AbortSignal): Promise<void> {
     const files = await this.#byShell(signal);
-    if (files !== undefined) await files.move(from, to, replace, signal);
-    else await this.#tools.move(this.#absolute(from), this.#absolute(to), replace, signal);
+    if (files !== undefined) {
+      await files.move(from, to, options, signal);
+      return;
+    }
+    const { replace, keepAt } = options;
+    // File tools make no links: for a moment nothing is at `to`.
+    if (keepAt !== undefined && (await this.#tools.stat(this.#absolute(to), signal)) !== undefined) {
+      await this.#tools.move(this.#absolute(to), this.#absolute(keepAt), false, signal);
+    }
+    await this.#tools.move(this.#absolute(from), this.#absolute(to), replace, signal);
   }
 
   async deleteFile(path: WorkspacePath, signal: AbortSignal): Promise<void> {

@@ -7,7 +7,7 @@ import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, parentPath } from "../../tree/workspace-path.ts";
 import { askInBackground } from "../ask-in-background.ts";
 import { quoteForShell } from "../shell-quote.ts";
-import type { Child, SessionProbe, ShellRequest, ShellResult } from "../transport.ts";
+import type { Child, MoveOptions, SessionProbe, ShellRequest, ShellResult } from "../transport.ts";
 import { runMarked } from "./shell-tool.ts";
 import { MESSAGE_BUDGET_BYTES, serialisedBytes } from "./text-chunks.ts";
 
@@ -158,19 +158,27 @@ if [ -n "$new" ]; then ${change}; fi`,
     );
   }
 
-  async move(from: WorkspacePath, to: WorkspacePath, replace: boolean, signal: AbortSignal): Promise<void> {
+  async move(from: WorkspacePath, to: WorkspacePath, options: MoveOptions, signal: AbortSignal): Promise<void> {
+    const { replace, keepAt } = options;
     const rename = this.#probe.commands.has("mv-T") ? "mv -f -T" : "mv -f";
     const inTheWay = replace
       ? `if [ -d "$d" ] && [ ! -L "$d" ]; then echo 'Is a directory' >&2; exit 1; fi
 ${this.#probe.commands.has("mv-T") ? "" : '[ -L "$d" ] && rm -f "$d"'}`
       : `if [ -e "$d" ] || [ -L "$d" ]; then echo 'File exists' >&2; exit 1; fi`;
     await this.#run(
-      `${this.#enter(parentPath(from))}
+      `${keepAt === undefined ? "" : `${this.#enter(parentPath(keepAt))}\nexec 4<. ; k=/proc/self/fd/4; [ -d "$k/." ] || k=$PWD`}
+${this.#enter(parentPath(from))}
 exec 3<. ; s=/proc/self/fd/3; [ -d "$s/." ] || s=$PWD
 ${this.#enter(parentPath(to))}
 s=$s/${quoteForShell(baseName(from))}; d=./${quoteForShell(baseName(to))}
 [ -e "$s" ] || [ -L "$s" ] || { echo 'No such file or directory' >&2; exit 1; }
 ${inTheWay}
+${
+  keepAt === undefined
+    ? ""
+    : `k=$k/${quoteForShell(baseName(keepAt))}
+if [ -e "$d" ] || [ -L "$d" ]; then rm -f "$k" && { ln "$d" "$k" 2>/dev/null || mv "$d" "$k"; } || exit 1; fi`
+}
 ${rename} "$s" "$d"`,
       "move a file",
       signal,

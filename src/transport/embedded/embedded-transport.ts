@@ -32,7 +32,7 @@ import type { Digest } from "../../tree/digest.ts";
 import type { Entry, Mode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, parentPath } from "../../tree/workspace-path.ts";
-import type { Child, Counters, Features, ShellRequest, ShellResult, Transport } from "../transport.ts";
+import type { Child, Counters, Features, MoveOptions, ShellRequest, ShellResult, Transport } from "../transport.ts";
 import { inDirectory } from "./safe-directory.ts";
 
 const SESSION_FILE = ".agb-sync-session";
@@ -155,16 +155,13 @@ export class EmbeddedTransport implements Transport {
     });
   }
 
-  async move(
-    from: WorkspacePath,
-    to: WorkspacePath,
-    options: { readonly replace: boolean },
-    signal: AbortSignal,
-  ): Promise<void> {
+  async move(from: WorkspacePath, to: WorkspacePath, options: MoveOptions, signal: AbortSignal): Promise<void> {
+    const { replace, keepAt } = options;
     this.#call(signal, from, () =>
       this.#inParent(from, (source) =>
         this.#inParent(to, (target) => {
-          if (options.replace) renameSync(source, target);
+          if (keepAt !== undefined) this.#inParent(keepAt, (kept) => keepAside(target, kept));
+          if (replace) renameSync(source, target);
           else renameWithoutReplacing(source, target);
         }),
       ),
@@ -319,6 +316,17 @@ export function renameWithoutReplacing(source: string, target: string): void {
   }
   linkSync(source, target);
   unlinkSync(source);
+}
+
+/** A second name for what is about to be replaced; where the file system has none, the thing itself. */
+function keepAside(target: string, kept: string): void {
+  if (lstatSync(target, { throwIfNoEntry: false }) === undefined) return;
+  unlinkIfThere(kept);
+  try {
+    linkSync(target, kept);
+  } catch {
+    renameSync(target, kept);
+  }
 }
 
 function unlinkIfThere(path: string): void {
