@@ -137,6 +137,7 @@ export async function makePlan(
     onConflict: options.onConflict ?? manifest.onConflict,
     pruneRule,
     isIgnored: (path) => isIgnored(path, scan.actual.get(path)?.kind === "directory"),
+    ...(scan.held === undefined ? {} : { held: scan.held }),
     detectMoves: options.detectMoves ?? true,
     allowDeletes: desired.unreadable.length === 0,
     unsupported: possibleHere(features, unwritable),

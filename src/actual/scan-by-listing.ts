@@ -6,7 +6,7 @@ import type { Child, Transport } from "../transport/transport.ts";
 import type { Entry, FileEntry } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { childPath, isStatePath, parentPath, ROOT } from "../tree/workspace-path.ts";
+import { ancestorsOf, childPath, isStatePath, parentPath, ROOT } from "../tree/workspace-path.ts";
 
 /**
  * Finds out what the session holds with file calls alone: one listing a directory, then looks and digests for what is
@@ -25,19 +25,24 @@ export async function scanByListing(
   if (top === undefined) return { kind: "tree", rootExists: false, actual: new Map(), base, warnings };
 
   const actual = new Map<WorkspacePath, Entry>();
+  const held = new Set<WorkspacePath>();
   const concerns = (path: WorkspacePath) => request.wanted.has(path) || (base?.entries.has(path) ?? false);
 
   const visit = async (directory: WorkspacePath, children: readonly Child[]): Promise<void> => {
     await Promise.all(
       children.map(async (child) => {
         const path = childPath(directory, child.name);
-        if (isStatePath(path) || request.isIgnored(path, child.kind === "directory")) return;
+        if (isStatePath(path)) return;
+        if (request.isIgnored(path, child.kind === "directory")) {
+          for (const ancestor of ancestorsOf(path)) held.add(ancestor);
+          return;
+        }
         if (!isOrdinaryName(child.name)) {
           warnings.push(`a name in ${directory || transport.root} cannot be told apart: ${printable(child.name)}`);
           return;
         }
         const needsLook =
-          child.kind === "unknown" || concerns(path) || (request.needsUnmanaged && child.kind === "file");
+          child.kind === "unknown" || concerns(path) || (request.needsUnmanaged && child.kind !== "directory");
         const seen = needsLook ? await limit(() => transport.stat(path, signal)) : entryOf(child.kind);
         if (seen === undefined || request.isIgnored(path, seen.kind === "directory")) return;
         actual.set(path, seen);
@@ -50,7 +55,7 @@ export async function scanByListing(
   await visit(ROOT, top);
   await confirmAbsent(transport, [...(base?.entries.keys() ?? [])], actual, request, limit, signal);
   await addDigests(transport, actual, concerns, signal);
-  return { kind: "tree", rootExists: true, actual, base, warnings };
+  return { kind: "tree", rootExists: true, actual, base, held, warnings };
 }
 
 /** Undefined when the root is not there yet. */

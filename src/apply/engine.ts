@@ -29,6 +29,8 @@ export type ScanResult =
       readonly rootExists: boolean;
       readonly actual: Tree;
       readonly base: Base | undefined;
+      /** Directories below which something ignored lies: they can neither go nor give way (S36). */
+      readonly held?: ReadonlySet<WorkspacePath>;
       readonly warnings: readonly string[];
     };
 

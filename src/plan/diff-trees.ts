@@ -28,6 +28,8 @@ export type DiffInput = {
   readonly onConflict: ConflictRule;
   readonly pruneRule: (path: WorkspacePath) => PruneRule;
   readonly isIgnored: (path: WorkspacePath) => boolean;
+  /** Directories of `actual` below which something ignored lies: they can neither go nor give way (S36). */
+  readonly held?: ReadonlySet<WorkspacePath>;
 };
 
 export type Diff = {
@@ -118,6 +120,16 @@ class Differ {
     }
     if (known?.keptOver !== undefined && sameContent(known.entry, found) && known.keptOver === identity(wanted)) return;
     const standing = standingOf(found, known);
+    if (found.kind === "directory" && this.#input.held?.has(path) === true) {
+      this.#conflicts.push({
+        path,
+        standing: "unmanaged",
+        desired: wanted,
+        actual: found,
+        reason: "a directory that holds something ignored is in the way",
+      });
+      return;
+    }
     const foreignBelow = found.kind === "directory" ? this.#countForeignBelow(path) : 0;
     const isOurs = standing === "untouched" && foreignBelow === 0;
     const rule = isOurs ? "overwrite" : (policy?.onConflict ?? this.#input.onConflict);
@@ -206,7 +218,7 @@ class Differ {
   #dropFutileDirectoryDeletes(): readonly Change[] {
     const goes = new Set<WorkspacePath>();
     for (const change of this.#changes) if (change.after === undefined) goes.add(change.path);
-    const held = new Set<WorkspacePath>();
+    const held = new Set<WorkspacePath>(this.#input.held);
     const staying = [...this.#input.actual.keys()].filter((path) => !goes.has(path));
     for (const path of [...staying, ...this.#input.desired.keys()]) {
       for (const ancestor of ancestorsOf(path)) held.add(ancestor);

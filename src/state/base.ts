@@ -121,8 +121,9 @@ function parseRecord(record: readonly unknown[]): BaseEntry | undefined {
       return withKept({ kind: "directory", ...mode }, record[2]);
     case "f": {
       if (typeof two !== "number") return undefined;
-      const digest = typeof three === "string" && isDigest(three) ? { digest: three } : {};
-      return withKept({ kind: "file", ...mode, sizeBytes: two, ...digest }, record[4]);
+      if (three === null) return withKept({ kind: "file", ...mode, sizeBytes: two }, record[4]);
+      if (typeof three !== "string" || !isDigest(three)) return undefined;
+      return withKept({ kind: "file", ...mode, sizeBytes: two, digest: three }, record[4]);
     }
     case "l":
       return withKept({ kind: "link", ...(typeof one === "string" ? { target: one } : {}) }, record[2]);

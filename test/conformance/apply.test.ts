@@ -1,4 +1,15 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -202,6 +213,76 @@ describe.each(kinds)("$name", ({ strategy, isFull, open }) => {
       "node_modules/other/index.js",
       "y.log",
     ]);
+  });
+
+  it("leaves a directory that holds something ignored, and says so where a file is wanted (S5, S10, S36)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    layOut(join(directory, "source"), { "a.txt": "1", "b/c.txt": "2" });
+    layOut(rootDirectory, { "foo/node_modules/index.js": "theirs", "bar/node_modules/index.js": "theirs" });
+    const manifest = (more: string) => mirrorOf(directory, `ignore: [node_modules/]\nprune: all\n${more}`);
+    await apply(manifest(""), session, options);
+    expect((await makePlan(manifest(""), session, options)).plan.steps).toEqual([]);
+    const wanted = manifest("files: [{ path: foo, content: x }]\nonConflict: overwrite\n");
+    const report = await apply(wanted, session, options);
+    expect(report.conflicts.map(({ path }) => path)).toEqual(["foo"]);
+    expect(Object.keys(look(rootDirectory)).filter((path) => path.includes("index"))).toHaveLength(2);
+  });
+
+  it("sets a damaged base aside and goes on (S31)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    layOut(join(directory, "source"), { a: "1", b: "2", c: "3" });
+    await apply(mirrorOf(directory), session, options);
+    const file = join(rootDirectory, ".agb-sync/base.json");
+    const whole = readFileSync(file, "utf8");
+    const damaged = {
+      "cut short": whole.split("\n").slice(0, 2).join("\n"),
+      "with a line too many": `${whole}x\n`,
+      "with a digest that is none": whole.replaceAll("sha256:", "sha255:"),
+      "no JSON": "\u0000\u0001",
+    };
+    for (const [what, text] of Object.entries(damaged)) {
+      writeFileSync(file, text);
+      writeFileSync(join(directory, "source/a"), what);
+      rmSync(join(directory, "source/c"), { force: true });
+      const { report, plan } = await applied(directory);
+      expect(plan.warnings.join(), what).toMatch(/base/);
+      // Nothing is known to be ours: what differs is a conflict, and nothing is deleted.
+      expect(
+        report.conflicts.map(({ path }) => path),
+        what,
+      ).toEqual(["a"]);
+      expect(existsSync(join(rootDirectory, "c")), what).toBe(true);
+      await apply(mirrorOf(directory), session, { ...options, onConflict: "overwrite" });
+      expect(readFileSync(join(rootDirectory, "a"), "utf8")).toBe(what);
+    }
+
+    async function applied(from: string) {
+      const { plan } = await makePlan(mirrorOf(from), session, options);
+      return { plan, report: await apply(mirrorOf(from), session, options) };
+    }
+  });
+
+  it("never leaves a path empty while it replaces somebody's bytes (S3, S19)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    const names = Array.from({ length: 40 }, (_, index) => `f${index}`);
+    layOut(join(directory, "source"), Object.fromEntries(names.map((name) => [name, `ours ${name}`])));
+    layOut(rootDirectory, Object.fromEntries(names.map((name) => [name, `theirs ${name}`])));
+    const reader = spawn("sh", ["-c", "while [ ! -e stop ]; do for f in f*; do [ -e $f ] || echo $f; done; done"], {
+      cwd: rootDirectory,
+    });
+    let missing = "";
+    reader.stdout.on("data", (text) => (missing += String(text)));
+    await apply(mirrorOf(directory), session, { ...options, onConflict: "overwrite" });
+    writeFileSync(join(rootDirectory, "stop"), "");
+    await once(reader, "close");
+    // File tools alone make no second name: there the old file goes first.
+    expect(isFull ? missing : "").toBe("");
+    const backups = join(rootDirectory, ".agb-sync/backup");
+    const [backup = ""] = readdirSync(backups);
+    for (const name of names) expect(readFileSync(join(backups, backup, name), "utf8")).toBe(`theirs ${name}`);
   });
 
   it("reports drift and changes nothing by looking (S16)", async () => {

@@ -11,7 +11,7 @@ import { EmbeddedTransport } from "../../transport/embedded/embedded-transport.t
 import type { Entry } from "../../tree/entry.ts";
 import { sameContent, sameMode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
-import { childPath, isStatePath, ROOT } from "../../tree/workspace-path.ts";
+import { ancestorsOf, childPath, isStatePath, ROOT } from "../../tree/workspace-path.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult } from "../engine.ts";
 import { commitBySteps } from "../steps-engine.ts";
 import { buildFresh } from "./build-fresh.ts";
@@ -40,11 +40,16 @@ export class EmbeddedEngine implements Engine {
     if (!top.isDirectory())
       throw new TransportError("NOT_A_DIRECTORY", `the root ${this.#transport.root} is not a directory`);
     const actual = new Map<WorkspacePath, Entry>();
+    const held = new Set<WorkspacePath>();
     const index = request.checksum ? undefined : readIndex(rootDirectory);
     const visit = (directory: WorkspacePath, localDirectory: string): void => {
       for (const child of listOrExplain(localDirectory)) {
         const path = childPath(directory, child.name);
-        if (isStatePath(path) || request.isIgnored(path, child.isDirectory())) continue;
+        if (isStatePath(path)) continue;
+        if (request.isIgnored(path, child.isDirectory())) {
+          for (const ancestor of ancestorsOf(path)) held.add(ancestor);
+          continue;
+        }
         const localPath = join(localDirectory, child.name);
         const entry = this.#look(path, localPath, request, base, index);
         if (entry === undefined) continue;
@@ -54,7 +59,7 @@ export class EmbeddedEngine implements Engine {
     };
     visit(ROOT, rootDirectory);
     if (base !== undefined && isUnchanged(request, base, actual)) return { kind: "unchanged", base: undefined };
-    return { kind: "tree", rootExists: true, actual, base, warnings };
+    return { kind: "tree", rootExists: true, actual, base, held, warnings };
   }
 
   async commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {

@@ -3,7 +3,6 @@ import { dirname, posix } from "node:path";
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import { commitFunctions } from "./commit-functions.ts";
 import type { Dialect } from "./dialect.ts";
-import { functionsOf } from "./scan-script.ts";
 
 /** How the archive reaches the script. */
 export type Delivery =
@@ -137,7 +136,7 @@ tidy() { cd /; rm -rf "$ST/t" "$ST/h" "$ST/o" "$ST/l" "$ST/archive" "$ST"/n-* "$
 release() { if [ -n "$RENEWAL" ]; then kill "$RENEWAL" 2>/dev/null; wait "$RENEWAL" 2>/dev/null; RENEWAL=; fi; }
 quit() { release; [ -n "$LOCKED" ] && rm -f "$LOCKED"; say "$1"; tidy; exit 0; }
 trap 'quit failed' TERM INT HUP
-${functionsOf(input.dialect)}
+${input.dialect.functions([])}
 ${commitFunctions(input.backupName)}
 
 ${

@@ -5,6 +5,7 @@ import type { SessionProbe } from "../../transport/transport.ts";
  * over records, in a form of their own: ended by NUL, or lines in which a line break of a name is written as \\001.
  *
  *     list             records of everything below `.`, sorted, with `z//STATUS` among them
+ *     list_all         the same, with a record `//i` for each thing that is left out
  *     records          records of the paths on stdin (each ended by NUL)
  *     index            stdin and the end mark, sorted, each record once
  *     out              stdin with every record ended by NUL
@@ -19,8 +20,8 @@ import type { SessionProbe } from "../../transport/transport.ts";
  */
 export type Dialect = {
   readonly name: "gnu" | "portable";
-  /** `$PRUNES` stands where `find` leaves out what is ignored. */
-  readonly functions: string;
+  /** The functions; what these tests of `find` match is neither listed nor entered. */
+  readonly functions: (prunes: readonly string[]) => string;
   /** What `hash_of` hashes of one file. */
   readonly digestLine: (hex: string, path: string) => string;
   /** Long and unusual names may be in the archive; otherwise they are given after unpacking. */
@@ -33,14 +34,21 @@ export type Dialect = {
  */
 const FORMAT = String.raw`\( -type d -printf '%p//d %m\0' -o -type l -printf '%p//l %l\0' -o -type f -printf '%p//f %m %s %T@ %C@ %i\0' -o -printf '%p//s\0' \)`;
 
+/** The tests as `find` takes them, with what it does before it leaves a match out. */
+function pruning(prunes: readonly string[], action: string): string {
+  return prunes.map((test) => `${test} -prune ${action} -o`).join(" ");
+}
+
+const gnuList = (prunes: string) =>
+  `{ find . -mindepth 1 -path ./.agb-sync -prune -o ${prunes} ${FORMAT}; printf 'z//%s\\0' $?; } 2>/dev/null | sort -z`;
+
 const gnu: Dialect = {
   name: "gnu",
   digestLine: (hex, path) => `${hex}  ./${path}\0`,
   takesAnyName: true,
-  functions: `
-list() {
-  { find . -mindepth 1 -path ./.agb-sync -prune -o $PRUNES ${FORMAT}; printf 'z//%s\\0' $?; } 2>/dev/null | sort -z
-}
+  functions: (prunes) => `
+list() { ${gnuList(pruning(prunes, ""))}; }
+list_all() { ${gnuList(pruning(prunes, String.raw`-printf '%p//i\0'`))}; }
 records() { xargs -0 -r sh -c 'exec find "$@" -maxdepth 0 ${FORMAT.replaceAll("'", `'\\''`)}' sh 2>/dev/null; }
 index() { { cat; printf 'z//0\\0'; } | sort -z -u; }
 out() { cat; }
@@ -58,6 +66,9 @@ without() { grep -v -x -F -f "$1"; }
 `,
 };
 
+const portableList = (prunes: string) =>
+  `{ TZ=UTC0 find . -mindepth 1 -path ./.agb-sync -prune -o ${prunes} -path "*$NL*" -exec sh -c "$ONE" sh {} + -o -type l -exec sh -c "$ONE" sh {} + -o -exec sh -c "$MANY" sh {} +; printf 'z//%s\\n' $?; } 2>/dev/null | as_records | sort`;
+
 /**
  * For busybox and its like. \`stat\` prints \`raw mode/mode/size/inode/mtime/ctime//path\`, which awk turns into a record;
  * links and names with a line break are few and are asked for one by one. No parentheses round `-exec … +`: busybox 1.35
@@ -69,7 +80,7 @@ const portable: Dialect = {
   // Names are left out: programs differ in how they print those with a backslash or a line break.
   digestLine: (hex) => `${hex}\n`,
   takesAnyName: false,
-  functions: `
+  functions: (prunes) => `
 NL='
 '
 ONE='for f; do
@@ -77,6 +88,7 @@ ONE='for f; do
   if [ -L "$f" ]; then t=$(readlink "$f" | tr "\\n" "\\001"); printf "=%s//l %s\\n" "$e" "\${t%?}"
   else s=$(stat -c "%f/%a/%s/%i/%y/%z" "$f") && printf "%s//%s\\n" "$s" "$e"; fi
 done; :'
+LEFT_OUT='for f; do e=$(printf "%s." "$f" | tr "\\n" "\\001"); printf "=%s//i\\n" "\${e%.}"; done; :'
 MANY='stat -c "%f/%a/%s/%i/%y/%z//%n" "$@"; :'
 as_records() {
   awk '/^=/ { print substr($0, 2); next }
@@ -90,9 +102,8 @@ as_records() {
     else print name "//s"
   }'
 }
-list() {
-  { TZ=UTC0 find . -mindepth 1 -path ./.agb-sync -prune -o $PRUNES -path "*$NL*" -exec sh -c "$ONE" sh {} + -o -type l -exec sh -c "$ONE" sh {} + -o -exec sh -c "$MANY" sh {} +; printf 'z//%s\\n' $?; } 2>/dev/null | as_records | sort
-}
+list() { ${portableList(pruning(prunes, ""))}; }
+list_all() { ${portableList(pruning(prunes, `-exec sh -c "$LEFT_OUT" sh {} +`))}; }
 records() {
   TZ=UTC0 xargs -0 -r sh -c 'ONE=$1 MANY=$2 NL=$3; shift 3; exec find "$@" -maxdepth 0 -path "*$NL*" -exec sh -c "$ONE" sh {} + -o -type l -exec sh -c "$ONE" sh {} + -o -exec sh -c "$MANY" sh {} +' sh "$ONE" "$MANY" "$NL" 2>/dev/null | as_records
 }

@@ -20,6 +20,8 @@ export type ScanAnswer =
       readonly baseSha256: string;
       readonly found: ReadonlyMap<WorkspacePath, { readonly entry: Entry; readonly isIndexed: boolean }>;
       readonly digests: ReadonlyMap<WorkspacePath, Digest>;
+      /** What the session left out because it is ignored. */
+      readonly leftOut: readonly WorkspacePath[];
       /** Names that are no valid text: they cannot be declared and are left alone. */
       readonly unnameable: number;
     };
@@ -43,6 +45,7 @@ export async function parseScan(text: string): Promise<ScanAnswer> {
   const records = bytes.subarray(recordsStart);
   const found = new Map<WorkspacePath, { entry: Entry; isIndexed: boolean }>();
   const digests = new Map<WorkspacePath, Digest>();
+  const leftOut: WorkspacePath[] = [];
   let unnameable = 0;
   let stage: "records" | "digests" = "records";
   let isWhole = false;
@@ -74,6 +77,10 @@ export async function parseScan(text: string): Promise<ScanAnswer> {
     }
     const slashes = body.indexOf("//");
     if (!body.startsWith("./") || slashes < 3) throw bad("a record");
+    if (body.slice(slashes + 2) === "i") {
+      leftOut.push(pathOf(body.slice(2, slashes)));
+      continue;
+    }
     found.set(pathOf(body.slice(2, slashes)), { entry: entryOf(body.slice(slashes + 2)), isIndexed });
   }
   if (stage !== "digests") throw bad("no end of the listing");
@@ -82,7 +89,7 @@ export async function parseScan(text: string): Promise<ScanAnswer> {
       hint: "make it readable, or put it under ignore:",
     });
   }
-  return { kind: "tree", baseText, baseSha256, found, digests, unnameable };
+  return { kind: "tree", baseText, baseSha256, found, digests, leftOut, unnameable };
 }
 
 const HASH = 0x23;

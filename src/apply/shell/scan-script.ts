@@ -39,7 +39,7 @@ esac`;
   return `
 [ ! -L ${quoteForShell(root)} ] || { echo notdir; exit 0; }
 cd -P ${quoteForShell(root)} 2>/dev/null || { if [ -d ${quoteForShell(root)} ]; then echo 'Permission denied' >&2; exit 1; elif [ -e ${quoteForShell(root)} ] || [ -L ${quoteForShell(root)} ]; then echo notdir; else echo missing; fi; exit 0; }
-${functionsOf(input.dialect, input.prunes)}
+${input.dialect.functions(input.prunes)}
 h=; [ -f .agb-sync/base.json ] && IFS= read -r h <.agb-sync/base.json
 g=\${h#*'"generation":'}; g=\${g%%,*}; case $g in ''|*[!0-9]*) g=none ;; esac
 IX=.agb-sync/index.$g; [ -f "$IX" ] ${input.checksum ? "&& false " : ""}|| IX=/dev/null
@@ -47,7 +47,7 @@ ${same}
 echo tree
 {
   if [ -n "$h" ]; then printf '%s\\0' "$(wc -c <.agb-sync/base.json | tr -d ' ')"; cat .agb-sync/base.json; else printf '0\\0'; fi
-  list | marked "$IX" | out
+  list_all | marked "$IX" | out
   printf '#\\0'
   ${hashing(input.hashUpToBytes)}
 } | ${input.compresses ? "gzip -1 | " : ""}base64`;
@@ -58,11 +58,6 @@ function hashing(upToBytes: number): string {
   if (upToBytes === 0) return ":";
   return `t=0; for n in $(list | new_to "$IX" | sizes); do t=$((t+n)); done
   [ $t -gt ${upToBytes} ] || list | new_to "$IX" | paths | hash_each | out`;
-}
-
-/** The shell functions of a dialect; what `prunes` match is neither listed nor entered. */
-export function functionsOf(dialect: Dialect, prunes: readonly string[] = []): string {
-  return dialect.functions.replace("$PRUNES", () => prunes.map((test) => `${test} -prune -o`).join(" "));
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Digest } from "../../tree/digest.ts";
 import type { Entry } from "../../tree/entry.ts";
 import { printable } from "../../tree/printable.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
-import { isStatePath, statePath } from "../../tree/workspace-path.ts";
+import { ancestorsOf, isStatePath, statePath } from "../../tree/workspace-path.ts";
 import { baseChangesOf } from "../base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult, StepResult } from "../engine.ts";
 import type { CommitOps } from "./commit-ops.ts";
@@ -22,6 +22,8 @@ import { prunesOf, scanScript } from "./scan-script.ts";
 import { commitByShell, type ShellCommitOutcome } from "./shell-commit.ts";
 
 const SCAN_TIMEOUT_MS = 48_000;
+/** How often a listing that was not whole is asked for before it counts as not permitted. */
+const SCAN_LOOKS = 4;
 /** Changed files are hashed with the scan while they are no more than this; base without an index may cost more. */
 const HASH_CHANGED_BYTES = 16 * 1024 * 1024;
 const HASH_ALL_BYTES = 512 * 1024 * 1024;
@@ -61,7 +63,7 @@ export class ShellEngine implements Engine {
       hashUpToBytes: isWhole ? hashUpToBytes : 0,
       checksum: request.checksum,
     });
-    const answer = await parseScan(await this.#ask(script, "scan the workspace", signal));
+    const answer = await this.#scanOnce(script, signal);
     switch (answer.kind) {
       case "same":
         return { kind: "unchanged", base: undefined };
@@ -72,6 +74,17 @@ export class ShellEngine implements Engine {
         return { kind: "tree", rootExists: false, actual: new Map(), base: undefined, warnings: [] };
       case "tree":
         return await this.#treeOf(answer, request, signal);
+    }
+  }
+
+  /** Where something vanishes while it is listed, `find` fails as it does for what it may not read: it is asked again. */
+  async #scanOnce(script: string, signal: AbortSignal): Promise<ScanAnswer> {
+    for (let look = 1; ; look += 1) {
+      try {
+        return await parseScan(await this.#ask(script, "scan the workspace", signal));
+      } catch (error) {
+        if (!hasCode(error, "PERMISSION_DENIED") || look === SCAN_LOOKS) throw error;
+      }
     }
   }
 
@@ -111,9 +124,14 @@ export class ShellEngine implements Engine {
     if (answer.unnameable > 0)
       warnings.push(`${answer.unnameable} names in the session are not valid text and are left alone`);
     const actual = new Map<WorkspacePath, Entry>();
+    const held = new Set(answer.leftOut.flatMap((path) => ancestorsOf(path)));
     const missing: WorkspacePath[] = [];
     for (const [path, { entry, isIndexed }] of answer.found) {
-      if (isStatePath(path) || request.isIgnored(path, entry.kind === "directory")) continue;
+      if (isStatePath(path)) continue;
+      if (request.isIgnored(path, entry.kind === "directory")) {
+        for (const ancestor of ancestorsOf(path)) held.add(ancestor);
+        continue;
+      }
       const known = base?.entries.get(path)?.entry;
       const digest =
         isIndexed && known?.kind === "file" && entry.kind === "file" && known.sizeBytes === entry.sizeBytes
@@ -130,7 +148,7 @@ export class ShellEngine implements Engine {
       if (entry?.kind === "file") actual.set(path, { ...entry, digest });
     }
     this.#base = base ?? emptyBase(sessionId, root);
-    return { kind: "tree", rootExists: true, actual, base, warnings };
+    return { kind: "tree", rootExists: true, actual, base, held, warnings };
   }
 
   /** How to speak to the session's programs. */
