@@ -6,7 +6,7 @@ import type { Desired } from "./desired/desired.ts";
 import { ignoreMatcher } from "./desired/ignore-matcher.ts";
 import { readSources } from "./desired/read-sources.ts";
 import type { SourceCache } from "./desired/source-cache.ts";
-import { GuardError, hasCode } from "./errors.ts";
+import { GuardError, hasCode, TransportError } from "./errors.ts";
 import type { ConflictRule, Manifest } from "./manifest/manifest.ts";
 import { buildPlan } from "./plan/build-plan.ts";
 import { checkDeletions, parseDeleteLimit } from "./plan/check-guards.ts";
@@ -78,6 +78,8 @@ const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
 /** What the session is known to hold without asking it: the result of an earlier scan and the commits since. */
 export type Known = { readonly actual: Tree; readonly base: Base };
 
+const CANNOT_RUN = "the commands of run: cannot be run: the session has no shell tool";
+
 /** How often an apply plans again when another one got in between. */
 const MAX_REPLANS = 5;
 
@@ -146,6 +148,7 @@ export async function makePlan(
       ...scan.warnings,
       ...unreadableWarnings(desired),
       ...modeWarnings(desired, features.modes),
+      ...(manifest.run.length > 0 && !features.shell ? [CANNOT_RUN] : []),
     ],
   });
   const seeds = plan.steps.flatMap(({ step }) =>
@@ -181,6 +184,12 @@ export async function applyPlan(planned: Planned, manifest: Manifest, options: R
     const limit = options.maxDelete === undefined ? undefined : parseDeleteLimit(options.maxDelete);
     checkDeletions(plan, planned.actual, limit);
   }
+  const runsCommands = manifest.run.length > 0 && options.runCommands !== false;
+  if (runsCommands && !(await workspace.transport.features(options.signal)).shell) {
+    throw new TransportError("NOT_POSSIBLE_HERE", CANNOT_RUN, {
+      hint: "use an image with a shell, or leave run: out; nothing was changed",
+    });
+  }
   const committed = planned.isSettled ? nothingDone : await commit(planned, manifest, baseChanges, options);
   const late = committed.results.flatMap((result) => (result.status === "conflict" ? [result.conflict] : []));
   const report: ApplyReport = {
@@ -204,7 +213,7 @@ export async function applyPlan(planned: Planned, manifest: Manifest, options: R
   };
   if (options.signal.aborted) return report;
   if (report.backupPath !== undefined) await pruneBackups(workspace.transport, options.signal);
-  if (manifest.run.length === 0 || options.runCommands === false || !isComplete(report)) return report;
+  if (!runsCommands || !isComplete(report)) return report;
   const commands = await runCommands(manifest.run, workspace.transport, {
     changed: changedPaths(report),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
@@ -372,14 +381,17 @@ function unchanged(workspace: Workspace, desired: Desired, engine: Engine, strat
   };
 }
 
-/** S12: a source that is suddenly empty would delete everything it once held. */
+/** S12: a source that is suddenly empty would delete everything that came from it and from nowhere else now. */
 function checkSources(desired: Desired, base: Base, options: ReconcileOptions): void {
   if (options.allowMassDelete === true) return;
   for (const { source, path } of desired.emptyTrees) {
     const prefix = path === "" ? "" : `${path}/`;
-    const known = [...base.entries.keys()].filter((other) => other.startsWith(prefix)).length;
-    if (known === 0) continue;
-    throw new GuardError(`the source ${source} is empty, but the last apply brought ${known} entries from it`, {
+    const orphans = [...base.entries].filter(
+      ([other, { entry }]) => entry.kind !== "directory" && other.startsWith(prefix) && !desired.tree.has(other),
+    ).length;
+    if (orphans === 0) continue;
+    const what = orphans === 1 ? "1 file" : `${orphans} files`;
+    throw new GuardError(`the source ${source} is empty, but the last apply brought ${what} from it`, {
       hint: "check the source; if it is meant to be empty, add --allow-mass-delete",
     });
   }

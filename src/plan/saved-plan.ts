@@ -41,13 +41,23 @@ export function parseSavedPlan(text: string, file: string): SavedPlan {
   };
 }
 
-/** The paths for which the current plan would no longer do what was saved (S23); empty: the saved plan still holds. */
+/**
+ * The paths for which the current plan would no longer do what was saved (S23); empty: the saved plan still holds. What
+ * has come to stand at, above or below a saved path counts: its step would then do more than was approved.
+ */
 export function changedSince(saved: SavedPlan, current: Plan): readonly string[] {
+  const before = new Set(saved.steps);
   const now = new Set(current.steps.map(({ step }) => JSON.stringify(step)));
-  return saved.steps
-    .filter((step) => !now.has(step))
-    .map((step) => pathIn(step))
-    .toSorted(comparePaths);
+  const concerns = (path: string) =>
+    saved.steps.some((step) => {
+      const one = pathIn(step);
+      const isBelow = path.startsWith(`${one}/`) && !step.includes('"op":"create-directory"');
+      return one === path || one.startsWith(`${path}/`) || isBelow;
+    });
+  const gone = saved.steps.filter((step) => !now.has(step)).map(pathIn);
+  const fresh = [...now].filter((step) => !before.has(step)).map(pathIn);
+  const blocked = current.conflicts.map(({ path }) => path);
+  return [...new Set([...gone, ...[...fresh, ...blocked].filter(concerns)])].toSorted(comparePaths);
 }
 
 /** The current plan without the steps that were not saved: what changed elsewhere is left for another apply. */

@@ -30,6 +30,8 @@ export type Features = {
   readonly binary: boolean;
   /** Empty directories can be removed. */
   readonly removeDirectory: boolean;
+  /** Commands can be run. */
+  readonly shell: boolean;
   /** Every name can be told apart in a listing; false: not those with a line break (protocol §13, trap 6). */
   readonly anyName: boolean;
   /** What the probe of a cloud session found; undefined for sessions that need none. */

@@ -28,12 +28,15 @@ export type Entry = DirectoryEntry | FileEntry | LinkEntry | SpecialEntry;
 /** Entries by path, without the root itself and without agb-sync's own state. */
 export type Tree = ReadonlyMap<WorkspacePath, Entry>;
 
-/** True when both hold the same thing: kind, bytes or target. Modes do not count; an unhashed file equals nothing. */
+/**
+ * True when both hold the same thing: kind, bytes or target. Modes do not count; an unhashed file equals nothing, and one
+ * special file every other, as nothing more is known of them.
+ */
 export function sameContent(one: Entry | undefined, other: Entry | undefined): boolean {
   if (one === undefined || other === undefined) return one === other;
   if (one.kind === "file" && other.kind === "file") return one.digest !== undefined && one.digest === other.digest;
   if (one.kind === "link" && other.kind === "link") return one.target !== undefined && one.target === other.target;
-  return one.kind === other.kind && one.kind === "directory";
+  return one.kind === other.kind && (one.kind === "directory" || one.kind === "special");
 }
 
 /** True when modes agree or one of them is not known. Links and special files have none. */

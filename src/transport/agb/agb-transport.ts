@@ -103,6 +103,7 @@ export class AgbTransport implements Transport {
       binary: byShell || probe.transfer,
       removeDirectory: byShell,
       anyName: byShell,
+      shell: probe.shell,
       probe,
     };
   }

@@ -68,7 +68,7 @@ export class EmbeddedTransport implements Transport {
   }
 
   async features(): Promise<Features> {
-    return { modes: true, links: true, binary: true, removeDirectory: true, anyName: true };
+    return { modes: true, links: true, binary: true, removeDirectory: true, anyName: true, shell: true };
   }
 
   async listDirectory(path: WorkspacePath, signal: AbortSignal): Promise<readonly Child[]> {
