@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname, userInfo } from "node:os";
 import type { CommitResult, Engine, ScanRequest, ScanResult, StepResult } from "./apply/engine.ts";
+import { estimateRequests } from "./apply/estimate-requests.ts";
 import { unwritableContents } from "./apply/unwritable-contents.ts";
 import type { Desired } from "./desired/desired.ts";
 import { ignoreMatcher } from "./desired/ignore-matcher.ts";
@@ -161,7 +162,7 @@ export async function makePlan(
     desired,
     workspace,
     strategy: engine.strategy,
-    strategyReason: reason,
+    strategyReason: engine.strategy === "batch" && plan.steps.length > 0 ? `${reason}; ${costOf(plan)}` : reason,
     actual: scan.actual,
     base,
     baseChanges: [...baseChanges, ...seeds],
@@ -395,6 +396,11 @@ function checkSources(desired: Desired, base: Base, options: ReconcileOptions): 
       hint: "check the source; if it is meant to be empty, add --allow-mass-delete",
     });
   }
+}
+
+function costOf(plan: Plan): string {
+  const { steps, batch } = estimateRequests(plan);
+  return `about ${batch} ${batch === 1 ? "request" : "requests"}, step by step about ${steps}`;
 }
 
 function wantedFiles(tree: Tree): ReadonlyMap<WorkspacePath, number> {
