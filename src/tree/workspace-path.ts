@@ -80,9 +80,23 @@ export function isStatePath(path: string): boolean {
   return path === STATE_DIRECTORY || path.startsWith(`${STATE_DIRECTORY}/`);
 }
 
-/** Order by UTF-8 bytes, so that every machine sorts alike and a directory comes before what is in it. */
+/**
+ * Order by UTF-8 bytes, so that every machine sorts alike and a directory comes before what is in it. Found out without
+ * encoding: UTF-16 sorts alike but for surrogates, whose characters come last in UTF-8.
+ */
 export function comparePaths(one: string, other: string): number {
-  return one === other ? 0 : Buffer.compare(Buffer.from(one), Buffer.from(other));
+  const length = Math.min(one.length, other.length);
+  for (let index = 0; index < length; index += 1) {
+    const mine = one.charCodeAt(index);
+    const theirs = other.charCodeAt(index);
+    if (mine !== theirs) return mine >= 0xd800 && theirs >= 0xd800 ? rank(mine) - rank(theirs) : mine - theirs;
+  }
+  return one.length - other.length;
+}
+
+/** Surrogates behind the rest of the Basic Multilingual Plane. */
+function rank(unit: number): number {
+  return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000;
 }
 
 function normal(text: string): WorkspacePath {
