@@ -12,7 +12,6 @@ const shared = {
   platform: "node",
   target: "node20.19",
   format: "esm",
-  keepNames: true,
   logLevel: "warning",
   // Bundled CommonJS packages still call require for Node's own modules.
   banner: {

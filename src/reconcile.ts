@@ -43,6 +43,8 @@ export type ReconcileOptions = {
   readonly backup?: boolean;
   /** How long to wait for somebody else's lock. Default 10 s. */
   readonly lockTimeoutMs?: number;
+  /** The sources, when reading them was begun before there was a session. */
+  readonly sources?: Promise<Desired>;
   /** Digests of local files known from before, for callers that plan again and again. */
   readonly sourceCache?: SourceCache;
   /** The whole tree is wanted even when the session already is as declared. */
@@ -94,14 +96,11 @@ export async function makePlan(
   const workspace = session.openWorkspace(manifest.root);
   const { transport } = workspace;
   const phase = phases(options, workspace);
+  const early = session.origin === "created" && known === undefined ? firstLook(workspace, options) : undefined;
+  // It is awaited below, unless the sources fail first.
+  early?.catch(() => undefined);
   const [desired, features] = await Promise.all([
-    phase("sources", () =>
-      readSources(manifest, {
-        signal: options.signal,
-        ...(options.sourceCache ? { cache: options.sourceCache } : {}),
-        ...(options.isTransient ? { isTransient: options.isTransient } : {}),
-      }),
-    ),
+    phase("sources", () => options.sources ?? readLocalSources(manifest, options)),
     transport.features(options.signal),
   ]);
   const isIgnored = ignoreMatcher(manifest.ignore);
@@ -117,7 +116,8 @@ export async function makePlan(
   };
   const scanned =
     known === undefined
-      ? await phase("scan", () => scanWith(workspace, options.strategy ?? "auto", request, options.signal))
+      ? ((await early) ??
+        (await phase("scan", () => scanWith(workspace, options.strategy ?? "auto", request, options.signal))))
       : fromMemory(workspace, options, known);
   const { scan, engine, reason } = scanned;
   if (scan.kind === "unchanged") return unchanged(workspace, desired, engine, reason);
@@ -329,6 +329,41 @@ function fromMemory(workspace: Workspace, options: ReconcileOptions, known: Know
     engine,
     reason: "known from the last scan",
   };
+}
+
+/**
+ * A new session most likely holds no root: that is found out while local sources are read. Undefined when something is
+ * there, or nothing can be said: then the scan proper, which wants to know the sources, has its turn.
+ */
+async function firstLook(workspace: Workspace, options: ReconcileOptions): Promise<Scanned | undefined> {
+  const nothing: ScanRequest = {
+    isIgnored: () => true,
+    ignorePatterns: [],
+    expected: undefined,
+    wanted: new Map(),
+    needsUnmanaged: false,
+    checksum: false,
+  };
+  try {
+    const scanned = await scanWith(workspace, options.strategy ?? "auto", nothing, options.signal);
+    return scanned.scan.kind === "tree" && !scanned.scan.rootExists ? scanned : undefined;
+  } catch (error) {
+    if (options.signal.aborted || !(error instanceof TransportError)) throw error;
+    return undefined;
+  }
+}
+
+/** What the manifest and its sources ask for; for callers that want to begin before they have a session. */
+export async function readLocalSources(
+  manifest: Manifest,
+  options: Pick<ReconcileOptions, "signal" | "sourceCache" | "isTransient">,
+): Promise<Desired> {
+  const { signal, sourceCache, isTransient } = options;
+  return await readSources(manifest, {
+    signal,
+    ...(sourceCache === undefined ? {} : { cache: sourceCache }),
+    ...(isTransient === undefined ? {} : { isTransient }),
+  });
 }
 
 type Scanned = { readonly scan: ScanResult; readonly engine: Engine; readonly reason: string };
