@@ -143,7 +143,7 @@ export async function makePlan(
     ...(scan.held === undefined ? {} : { held: scan.held }),
     detectMoves: options.detectMoves ?? true,
     allowDeletes: desired.unreadable.length === 0,
-    unsupported: possibleHere(features, unwritable),
+    unsupported: possibleHere(features, unwritable, desired.tree.keys()),
     warnings: [
       ...desired.warnings,
       ...scan.warnings,

@@ -1,10 +1,24 @@
 import type { Features } from "../transport/transport.ts";
 import type { Digest } from "../tree/digest.ts";
+import { printable } from "../tree/printable.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { nameCollisions } from "./name-collisions.ts";
+import { targetOf } from "./order-steps.ts";
 import type { Step } from "./plan.ts";
 
-/** Why a step cannot be done in a session with these features; undefined when it can. Known before anything is written. */
-export function possibleHere(features: Features, unwritable: ReadonlySet<Digest>): (step: Step) => string | undefined {
+/**
+ * Why a step cannot be done in a session with these features; undefined when it can. Known before anything is written.
+ * `desired` are all declared paths.
+ */
+export function possibleHere(
+  features: Features,
+  unwritable: ReadonlySet<Digest>,
+  desired: Iterable<WorkspacePath>,
+): (step: Step) => string | undefined {
+  const collisions = features.foldsNames ? nameCollisions(desired) : new Map<WorkspacePath, WorkspacePath>();
   return (step) => {
+    const other = collisions.get(targetOf(step));
+    if (other !== undefined) return `this file system cannot tell it from ${printable(other)}`;
     const places = step.op === "move" ? [step.from, step.to] : [step.path];
     if (!features.anyName && places.some((path) => path.includes("\n"))) {
       return "a name with a line break cannot be told apart: the session has no shell tool";

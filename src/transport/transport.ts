@@ -32,6 +32,8 @@ export type Features = {
   readonly removeDirectory: boolean;
   /** Commands can be run. */
   readonly shell: boolean;
+  /** Names that differ in case or Unicode form only are one name here: true on most disks of macOS and Windows. */
+  readonly foldsNames: boolean;
   /** Every name can be told apart in a listing; false: not those with a line break (protocol §13, trap 6). */
   readonly anyName: boolean;
   /** What the probe of a cloud session found; undefined for sessions that need none. */

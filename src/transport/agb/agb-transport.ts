@@ -104,6 +104,7 @@ export class AgbTransport implements Transport {
       removeDirectory: byShell,
       anyName: byShell,
       shell: probe.shell,
+      foldsNames: false,
       probe,
     };
   }

@@ -33,6 +33,7 @@ import type { Entry, Mode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, parentPath } from "../../tree/workspace-path.ts";
 import type { Child, Counters, Features, MoveOptions, ShellRequest, ShellResult, Transport } from "../transport.ts";
+import { foldsNames } from "./folds-names.ts";
 import { inDirectory } from "./safe-directory.ts";
 
 const SESSION_FILE = ".agb-sync-session";
@@ -68,7 +69,15 @@ export class EmbeddedTransport implements Transport {
   }
 
   async features(): Promise<Features> {
-    return { modes: true, links: true, binary: true, removeDirectory: true, anyName: true, shell: true };
+    return {
+      modes: true,
+      links: true,
+      binary: true,
+      removeDirectory: true,
+      anyName: true,
+      shell: true,
+      foldsNames: foldsNames(this.directory),
+    };
   }
 
   async listDirectory(path: WorkspacePath, signal: AbortSignal): Promise<readonly Child[]> {
