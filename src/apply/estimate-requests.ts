@@ -5,7 +5,7 @@ const STEPS_OVERHEAD = 10;
 /** Bytes of text that one write_file carries (protocol §6.2). */
 const TEXT_BYTES = 50_000;
 /** Contents up to this size ride in the commit command, or in a few parts; larger ones cost an upload's four calls. */
-const INLINE_BYTES = 30_000;
+const INLINE_BYTES = 26_000;
 const UPLOAD_REQUESTS = 4;
 
 /**

@@ -11,7 +11,7 @@
  *     V, VL, F          after the work: is what was set aside, and what was put into place, what the plan says (S20, S34)
  */
 export function commitFunctions(backupName: string): string {
-  return `
+  const text = `
 say() {
   { echo "$1"; if [ -f "$ST/bad" ]; then cat "$ST/bad"; fi; echo end; } >"$ST/report.new" && mv -f "$ST/report.new" "$ST/report"
 }
@@ -163,4 +163,6 @@ F() {
   [ "$d" = "$5" ] || bad "$1" "$2" changed ''
 }
 `;
+  // The message has little room: remarks stay here.
+  return text.replaceAll(/^#.*\n| +(?=\S)/gm, (part) => (part.startsWith("#") ? "" : " "));
 }

@@ -15,7 +15,6 @@ export function foldsNames(directory: string): boolean {
 }
 
 function swapCase(name: string): string {
-  return [...name]
-    .map((letter) => (letter === letter.toLowerCase() ? letter.toUpperCase() : letter.toLowerCase()))
-    .join("");
+  const upper = name.toUpperCase();
+  return name === upper ? name.toLowerCase() : upper;
 }
