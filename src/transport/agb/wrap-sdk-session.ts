@@ -59,6 +59,6 @@ async function callThrough(sdk: SdkSession, tool: string, args: ToolArguments): 
   } catch (cause) {
     throw new TransportError("UNAVAILABLE", `${tool}: ${messageOf(cause)}`, { retryable: true, cause });
   }
-  if (!result.success) throw toolError(tool, result.errorMessage ?? "");
+  if (!result.success) throw toolError(tool, args, result.errorMessage ?? "");
   return typeof result.data === "string" ? result.data : JSON.stringify(result.data ?? "");
 }
