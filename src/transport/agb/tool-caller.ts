@@ -51,7 +51,10 @@ export class ApiRoute implements ToolCaller {
   }
 }
 
-/** Tools straight in the session (protocol §5.2); falls back to the API route for good when the link fails. */
+/**
+ * Tools straight in the session (protocol §5.2). When the link fails or does not answer, the API route is taken from
+ * then on; a link that is throttled, and a tool that fails or takes too long, leave it as it is.
+ */
 export class LinkRoute implements ToolCaller {
   readonly #client: AgbClient;
   readonly #details: SessionDetails;
@@ -73,11 +76,10 @@ export class LinkRoute implements ToolCaller {
       return await this.#callLink(link, server, tool, args, timeoutMs, signal);
     } catch (error) {
       // Whether the call was carried out is not known: the caller decides about repeating it, on the other route.
-      if (hasCode(error, "UNREACHABLE", "UNAVAILABLE", "BAD_ANSWER", "ACCESS_DENIED", "BAD_API_KEY")) {
-        this.#isBroken = true;
-        throw new TransportError("UNAVAILABLE", error.message, { retryable: true, cause: error });
-      }
-      throw error;
+      if (!(error instanceof TransportError) || !isOfLink(error)) throw error;
+      this.#isBroken = true;
+      if (error.code === "TIMEOUT") throw error;
+      throw new TransportError("UNAVAILABLE", error.message, { retryable: true, cause: error });
     }
   }
 
@@ -100,10 +102,13 @@ export class LinkRoute implements ToolCaller {
       },
       signal,
     );
-    if (answer.status < 200 || answer.status > 299) {
-      throw new TransportError("UNAVAILABLE", `the link to the session answered HTTP ${answer.status}`, {
-        retryable: true,
-      });
+    const { status, retryAfterMs } = answer;
+    if (status < 200 || status > 299) {
+      throw new TransportError(
+        status === 429 ? "THROTTLED" : "UNAVAILABLE",
+        `the link to the session answered HTTP ${status}`,
+        { retryable: true, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+      );
     }
     const result = fieldOf(decoded(fieldOf(decoded(answer.body.toString("utf8")), "data")), "result");
     if (recordOf(result) === undefined) throw noResult(tool);
@@ -111,6 +116,11 @@ export class LinkRoute implements ToolCaller {
     if (fieldOf(result, "isError") === true) throw toolError(tool, args, text);
     return text;
   }
+}
+
+/** True for failures of the way to the session, as opposed to what a tool in it answered. */
+function isOfLink(error: TransportError): boolean {
+  return error.toolText === undefined && hasCode(error, "UNREACHABLE", "UNAVAILABLE", "BAD_ANSWER", "TIMEOUT");
 }
 
 /** All text items joined by newline, else what the first item holds; the link route knows only the first item. */
