@@ -62,7 +62,7 @@ async function respond(
 }
 
 /** A client of a server, with a pool that ends with the test. */
-export function clientOf({ url }: Loopback, options: { readonly timeoutMs?: number } = {}): AgbClient {
+export function clientOf({ url }: Pick<Loopback, "url">, options: { readonly timeoutMs?: number } = {}): AgbClient {
   const pool = new HttpPool({ requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 }, {});
   onTestFinished(async () => await pool.close());
   const config = { apiKey: "k", endpoint: url, timeoutMs: options.timeoutMs ?? 10_000 };
