@@ -36,6 +36,6 @@ export function sdkFault(
     statusTexts.test(bare) ||
     breaks.test(bare) ||
     isBusy("", bare) ||
-    /^Failed to call MCP tool/.test(text);
+    text.startsWith("Failed to call MCP tool");
   return isFault ? new TransportError("UNAVAILABLE", message, more) : undefined;
 }
