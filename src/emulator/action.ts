@@ -21,6 +21,8 @@ export type RequestInfo = {
  * - `lie`: success is reported and nothing is done.
  * - `expire`: the session ends first. `disk-full`: its disk is full from here on.
  * - `status`: that HTTP status; the work is done only with `after`. `delayMs`: waits first.
+ * - `refuse`: nothing is done; an envelope with this code says so, with HTTP 200 (protocol §2). `httpStatusCode` is the
+ *   one of its body.
  */
 export type Action =
   | "drop-before"
@@ -34,4 +36,5 @@ export type Action =
   | "expire"
   | "disk-full"
   | { readonly status: number; readonly after?: boolean }
-  | { readonly delayMs: number };
+  | { readonly delayMs: number }
+  | { readonly refuse: string; readonly message?: string; readonly httpStatusCode?: number };

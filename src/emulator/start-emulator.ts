@@ -172,6 +172,10 @@ class Exchange {
     if (typeof action === "object" && "delayMs" in action) await wait(action.delayMs);
     if (action === "drop-before") return void request.socket.destroy();
     if (action === "hang-before") return await this.#hang(request);
+    if (typeof action === "object" && "refuse" in action) {
+      const { refuse: code, message = "", httpStatusCode = 200 } = action;
+      return await send(response, { ...refuse(httpStatusCode, code, message), status: 200 }, "whole");
+    }
     if (typeof action === "object" && "status" in action && action.after !== true) {
       return await send(response, this.#failure(action.status), "whole");
     }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { ignoreMatcher } from "../desired/ignore-matcher.ts";
-import { AgbSyncError, TransportError } from "../errors.ts";
+import { AgbSyncError, hasCode, TransportError } from "../errors.ts";
 import type { RunSpec } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
 import { BackgroundJob } from "../transport/background-job.ts";
@@ -86,8 +86,11 @@ async function runCommand(spec: RunSpec, transport: Transport, options: RunOptio
     }
     await job.stop(late());
     if (options.signal.aborted) throw new AgbSyncError("ABORTED", `stopped ${JSON.stringify(spec.command)}`);
-    const tail = `${output.tail}\nstopped after ${spec.timeoutMs} ms`;
-    return { command: spec.command, status: "failed", exitCode: undefined, tail };
+    return failedWithout(spec, `${output.tail}\nstopped after ${spec.timeoutMs} ms`);
+  } catch (error) {
+    // A job that was killed, or never started, is this command's failure and no more.
+    if (!hasCode(error, "TOOL_FAILED")) throw error;
+    return failedWithout(spec, `${output.tail}\n${error.message}`);
   } finally {
     await job.remove(late());
   }
@@ -133,6 +136,10 @@ class FollowedOutput {
       this.#onEvent?.({ type: "output", stream: "stdout", command: this.#command, text: line });
     }
   }
+}
+
+function failedWithout(spec: RunSpec, tail: string): CommandOutcome {
+  return { command: spec.command, status: "failed", exitCode: undefined, tail: tail.replace(/^\n/, "") };
 }
 
 function outcomeOf(spec: RunSpec, exitCode: number, tail: string): CommandOutcome {

@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import pLimit from "p-limit";
 import { hasCode, TransportError } from "../errors.ts";
 import { printable } from "../tree/printable.ts";
-import { codeOfText } from "./agb/tool-caller.ts";
+import { codeOfStderr } from "./agb/error-text.ts";
 import { BackgroundJob, type JobView } from "./background-job.ts";
 import type { ShellRequest, ShellResult } from "./transport.ts";
 
@@ -36,7 +36,7 @@ export async function askInBackground(
       if (exitCode === 0) return await fetchRest(job, output, sizeBytes, signal);
       if (exitCode !== undefined) {
         const reason = await job.lastErrors(signal);
-        throw new TransportError(codeOfText(reason), `${what}: ${printable(reason.trim()) || `status ${exitCode}`}`);
+        throw new TransportError(codeOfStderr(reason), `${what}: ${printable(reason.trim()) || `status ${exitCode}`}`);
       }
       if (performance.now() - startedMs > LONGEST_MS) {
         await job.stop(signal);

@@ -14,6 +14,8 @@ export type JobView = {
 };
 
 const CALL_TIMEOUT_MS = 20_000;
+/** A job writes its process id first of all; without it for so long it was never started. */
+const LONGEST_START_MS = 2000;
 
 /**
  * A script that runs in the background of a session, so that no request lasts long (protocol §7): it is started once
@@ -23,12 +25,18 @@ export class BackgroundJob {
   readonly #shell: Shell;
   readonly #cwd: string | undefined;
   readonly #directory: string;
+  readonly #now: () => number;
+  /** How far its output was read. */
+  #seenBytes = 0;
+  /** When a look first found it without a process id. */
+  #missingSinceMs: number | undefined;
 
-  /** `directory` is the job's alone; absolute, or relative to `cwd`. */
-  constructor(shell: Shell, place: { readonly directory: string; readonly cwd?: string }) {
+  /** `directory` is the job's alone; absolute, or relative to `cwd`. `now` counts milliseconds from any moment. */
+  constructor(shell: Shell, place: { readonly directory: string; readonly cwd?: string; readonly now?: () => number }) {
     this.#shell = shell;
     this.#cwd = place.cwd;
     this.#directory = place.directory;
+    this.#now = place.now ?? (() => performance.now());
   }
 
   /**
@@ -41,25 +49,40 @@ export class BackgroundJob {
 echo $$ >pid.new && mv pid.new pid
 ( cd "$2" && exec sh -c "$3" ) >output ${errors} </dev/null
 echo $? >status.new && mv status.new status`;
+    // An ignored SIGHUP stays ignored across exec: what nohup does, where there may be none.
     const command = `umask 077
 d=${quoteForShell(this.#directory)}; mkdir -p "$d" && : >>"$d/output" || exit 1
 command -v setsid >/dev/null 2>&1 && own=setsid || own=
-$own nohup sh -c ${quoteForShell(job)} sh "$d" "$PWD" ${quoteForShell(script)} >/dev/null 2>&1 </dev/null &`;
+( trap '' HUP; exec $own sh -c ${quoteForShell(job)} sh "$d" "$PWD" ${quoteForShell(script)} ) >/dev/null 2>&1 </dev/null &`;
     await this.#run(command, "start a command", signal);
   }
 
-  /** The next bytes of output, at most `mostBytes` of them. Safe to repeat. */
+  /**
+   * The next bytes of output, at most `mostBytes` of them. Safe to repeat.
+   * @throws {TransportError} `TOOL_FAILED` when the job never started, or its process is gone and left no status.
+   */
   async look(offset: number, mostBytes: number, signal: AbortSignal): Promise<JobView> {
+    const startedMs = this.#now();
+    // The process is looked at before its status: one that ends in between has left it.
     const command = `cd ${quoteForShell(this.#directory)} || exit 1
-s=$(cat status 2>/dev/null); printf '%s %s\\n' "\${s:--}" "$(wc -c <output | tr -d ' ')"
+p=$(cat pid 2>/dev/null); a=live
+if [ -z "$p" ]; then a=none
+elif ! kill -0 "$p" 2>/dev/null; then a=dead
+else case $(cat "/proc/$p/stat" 2>/dev/null) in *') Z '*) a=dead ;; esac; fi
+s=$(cat status 2>/dev/null); printf '%s %s %s\\n' "\${s:--}" "$a" "$(wc -c <output | tr -d ' ')"
 tail -c +${offset + 1} output | head -c ${mostBytes} | base64`;
     const [head = "", ...body] = (await this.#run(command, "follow a command", signal)).split("\n");
-    const match = /^(-|\d{1,3}) (\d{1,15})$/.exec(head);
+    const match = /^(-|\d{1,3}) (live|none|dead) (\d{1,15})$/.exec(head);
     if (match === null) {
       throw new TransportError("BAD_ANSWER", "follow a command: the answer cannot be read", { retryable: true });
     }
     const exitCode = match[1] === "-" ? undefined : Number(match[1]);
-    return { exitCode, sizeBytes: Number(match[2]), output: Buffer.from(body.join(""), "base64") };
+    const output = Buffer.from(body.join(""), "base64");
+    const isNew = offset + output.byteLength > this.#seenBytes;
+    this.#seenBytes = Math.max(this.#seenBytes, offset + output.byteLength);
+    // What a dead job printed last is handed on first.
+    if (exitCode === undefined && !isNew) this.#mustRun(match[2] ?? "", startedMs);
+    return { exitCode, sizeBytes: Number(match[3]), output };
   }
 
   /** The last of what it said on standard error, where that was kept apart. */
@@ -77,6 +100,20 @@ tail -c +${offset + 1} output | head -c ${mostBytes} | base64`;
   /** Removes what the job kept. */
   async remove(signal: AbortSignal): Promise<void> {
     await this.#run(`rm -rf ${quoteForShell(this.#directory)}`, "tidy up after a command", signal);
+  }
+
+  #mustRun(state: string, lookedAtMs: number): void {
+    if (state === "dead") {
+      throw new TransportError("TOOL_FAILED", "a command ended without a status: something in the session killed it", {
+        hint: "look at the memory of the session and at what else runs there, then apply again",
+      });
+    }
+    this.#missingSinceMs = state === "none" ? (this.#missingSinceMs ?? lookedAtMs) : undefined;
+    if (this.#missingSinceMs !== undefined && lookedAtMs - this.#missingSinceMs >= LONGEST_START_MS) {
+      throw new TransportError("TOOL_FAILED", "a command did not start in the background of the session", {
+        hint: "check that processes of the session outlive the call that starts them",
+      });
+    }
   }
 
   async #run(command: string, what: string, signal: AbortSignal): Promise<string> {

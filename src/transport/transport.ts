@@ -130,7 +130,8 @@ export interface Transport {
   /**
    * Puts bytes at an absolute path in the session by file transfer (protocol §9), streamed; undefined where there is
    * none. Resolves when the transfer has been handed over, which may be before the file is there: the caller waits
-   * for its digest. `settled` rejects when the service says that the transfer failed.
+   * for its digest. `settled` rejects when the service says that the file will never be there.
+   * @throws {TransportError} `NOT_POSSIBLE_HERE` for what is refused for good: deliver in another way; `UNAVAILABLE`.
    */
   readonly upload?: ((content: UploadSource, signal: AbortSignal) => Promise<UploadedFile>) | undefined;
 
@@ -149,9 +150,13 @@ export interface Transport {
 
 export type UploadSource = { readonly sizeBytes: number; open(): AsyncIterable<Uint8Array> };
 
-/** Where an upload arrives in the session, and a promise that rejects if the service reports that it never will. */
+/** Where an upload arrives in the session. */
 export type UploadedFile = {
   readonly absolutePath: string;
+  /**
+   * Resolves when the service says that the file has arrived, or can say nothing more; rejects with `NOT_POSSIBLE_HERE`
+   * when it says that it never will, so that the content can be delivered in another way.
+   */
   readonly settled: Promise<void>;
   /** Removes the stored object; failures are ignored. */
   discard(): Promise<void>;

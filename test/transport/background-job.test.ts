@@ -1,19 +1,37 @@
 import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { runCommands } from "../../src/run/run-commands.ts";
 import { askInBackground } from "../../src/transport/ask-in-background.ts";
 import { BackgroundJob } from "../../src/transport/background-job.ts";
 import { EmbeddedTransport } from "../../src/transport/embedded/embedded-transport.ts";
-import { temporaryDirectory } from "../helpers/workspace.ts";
+import type { ShellRequest } from "../../src/transport/transport.ts";
+import { manifestOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const { signal } = new AbortController();
-/** A real shell; session paths are below a temporary directory, so jobs live beside it. */
-function open() {
+/** A real shell; session paths are below a temporary directory, so jobs live beside it. `path` is its PATH. */
+function open(path?: string) {
   const directory = temporaryDirectory();
   const { shell } = new EmbeddedTransport({ directory, root: "/" });
-  return { shell, directory };
+  const withPath = async (request: ShellRequest, inner: AbortSignal) =>
+    await shell(path === undefined ? request : { ...request, env: { PATH: path } }, inner);
+  return { shell: withPath, directory };
+}
+
+/** A directory of the programs that jobs need, and no others. */
+function fewPrograms(): string {
+  const path = temporaryDirectory();
+  for (const name of ["sh", "mkdir", "mv", "cat", "wc", "tr", "tail", "head", "base64", "rm", "sleep"]) {
+    symlinkSync(execFileSync("which", [name], { encoding: "utf8" }).trim(), join(path, name));
+  }
+  return path;
+}
+
+async function pidOf(job: BackgroundJob, directory: string): Promise<number> {
+  while (!existsSync(join(directory, "jobs/one/pid"))) await job.look(0, 1, signal);
+  return Number(readFileSync(join(directory, "jobs/one/pid"), "utf8"));
 }
 
 async function untilEnd(job: BackgroundJob): Promise<number> {
@@ -40,11 +58,57 @@ describe("a background job", () => {
     const { shell, directory } = open();
     const job = new BackgroundJob(shell, { directory: "jobs/one", cwd: "/" });
     await job.start("(sleep 60; echo late >late) & sleep 60; echo late >late", { joinsErrors: true }, signal);
-    while (!existsSync(join(directory, "jobs/one/pid"))) await job.look(0, 1, signal);
-    const group = Number(readFileSync(join(directory, "jobs/one/pid"), "utf8"));
+    const group = await pidOf(job, directory);
     await job.stop(signal);
     await expect.poll(() => running(group)).toEqual([]);
     expect(existsSync(join(directory, "late"))).toBe(false);
+  });
+});
+
+describe("a background job that goes wrong", () => {
+  it.each([["setsid"], ["neither setsid nor nohup"]])("outlives a hangup, with %s", async (means) => {
+    const { shell, directory } = open(means === "setsid" ? undefined : fewPrograms());
+    const job = new BackgroundJob(shell, { directory: "jobs/one", cwd: "/" });
+    await job.start("until [ -f go ]; do sleep 0.05; done; exit 4", { joinsErrors: true }, signal);
+    process.kill(await pidOf(job, directory), "SIGHUP");
+    writeFileSync(join(directory, "go"), "");
+    expect(await untilEnd(job)).toBe(4);
+  });
+
+  it("fails at once when its process was killed", async () => {
+    const { shell, directory } = open();
+    const job = new BackgroundJob(shell, { directory: "jobs/one", cwd: "/" });
+    await job.start("sleep 60", { joinsErrors: true }, signal);
+    process.kill(-(await pidOf(job, directory)), "SIGKILL");
+    await expect(untilEnd(job)).rejects.toMatchObject({
+      code: "TOOL_FAILED",
+      message: expect.stringContaining("killed"),
+    });
+  });
+
+  it("fails when looks find no process for two seconds", async () => {
+    const { shell, directory } = open();
+    mkdirSync(join(directory, "jobs/one"), { recursive: true });
+    writeFileSync(join(directory, "jobs/one/output"), "");
+    let nowMs = 5000;
+    const job = new BackgroundJob(shell, { directory: "jobs/one", cwd: "/", now: () => nowMs });
+    for (nowMs of [5000, 6000, 6999]) expect((await job.look(0, 1, signal)).exitCode).toBeUndefined();
+    nowMs = 7000;
+    await expect(job.look(0, 1, signal)).rejects.toMatchObject({
+      code: "TOOL_FAILED",
+      message: expect.stringContaining("did not start"),
+    });
+  });
+
+  it("is the failure of its command, with what was printed before", async () => {
+    const transport = new EmbeddedTransport({ directory: temporaryDirectory(), root: "/" });
+    const { run } = manifestOf("/", 'run: [{ command: "echo before; kill -9 $PPID" }]');
+    const [outcome] = await runCommands(run, transport, { changed: [], signal });
+    expect(outcome).toMatchObject({
+      status: "failed",
+      exitCode: undefined,
+      tail: expect.stringMatching(/^before\n.*killed/),
+    });
   });
 });
 

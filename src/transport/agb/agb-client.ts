@@ -1,7 +1,8 @@
-import { hasCode } from "../../errors.ts";
+import { hasCode, TransportError } from "../../errors.ts";
 import type { RetryOptions } from "../retry-policy.ts";
 import { retry } from "../retry-policy.ts";
 import type { AgbConfig } from "./agb-config.ts";
+import { describeForeign, foreignAnswer } from "./foreign-answer.ts";
 import type { HttpPool } from "./http-pool.ts";
 import type { Envelope } from "./parse-envelope.ts";
 import { errorOf, parseEnvelope } from "./parse-envelope.ts";
@@ -23,6 +24,8 @@ export class AgbClient {
   readonly pool: HttpPool;
   readonly #config: AgbConfig;
   readonly #retry: RetryOptions;
+  /** The endpoint has answered like AGB: what comes from elsewhere now came from a gateway in between. */
+  #isKnown = false;
 
   constructor(config: AgbConfig, pool: HttpPool, retryOptions: RetryOptions = {}) {
     this.pool = pool;
@@ -40,13 +43,16 @@ export class AgbClient {
     return this.#config.timeoutMs;
   }
 
-  /** One call. @throws {TransportError} as `errorOf` and the pool say. */
+  /**
+   * One call. @throws {TransportError} as `errorOf` and the pool say; `UNREACHABLE` when what answers is not AGB.
+   */
   async call(path: string, options: CallOptions, signal: AbortSignal): Promise<Envelope> {
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(options.query ?? {})) if (value !== undefined) query.set(name, value);
     const method = options.method ?? "POST";
+    const { endpoint } = this.#config;
     const answer = await this.pool.send(
-      `${this.#config.endpoint}${path}${query.size > 0 ? `?${query.toString()}` : ""}`,
+      `${endpoint}${path}${query.size > 0 ? `?${query.toString()}` : ""}`,
       {
         method,
         headers: {
@@ -60,7 +66,18 @@ export class AgbClient {
       signal,
     );
     const envelope = parseEnvelope(answer.status, answer.body.toString("utf8"));
-    const isFatal = answer.status >= 500 || answer.status === 429;
+    const isFatal = answer.status >= 500 || [401, 403, 429].includes(answer.status);
+    if (!envelope.isEnvelope && !isFatal) {
+      if (!this.#isKnown) throw foreignAnswer(new URL(endpoint).host, describeForeign(answer));
+      throw new TransportError(
+        "BAD_ANSWER",
+        `could not ${options.what}: ${describeForeign(answer)} is no answer of AGB`,
+        {
+          retryable: answer.status < 400,
+        },
+      );
+    }
+    this.#isKnown ||= envelope.isEnvelope;
     if (envelope.isSuccess || (options.acceptsFailure === true && !isFatal)) return envelope;
     throw errorOf(envelope, `could not ${options.what}`, answer.retryAfterMs);
   }

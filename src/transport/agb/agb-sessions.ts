@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as wait } from "node:timers/promises";
 import { hasCode, TransportError } from "../../errors.ts";
 import type { SessionSpec } from "../../manifest/manifest.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy, sleepOrAbort, systemClock } from "../retry-policy.ts";
 import type { AgbClient } from "./agb-client.ts";
 import { isGone } from "./agb-client.ts";
 import { decoded, errorOf, fieldOf, recordOf, shorten, textOf } from "./parse-envelope.ts";
@@ -21,42 +21,53 @@ const NAME_LABEL = "agb-sync/name";
 /** The label by which a creation whose answer was lost is found again. */
 const CREATE_LABEL = "agb-sync/create";
 
-/** Labels may take seconds to be searchable (protocol §4.2). */
+/** Labels may take seconds to be searchable (protocol §4.2): six looks, 1.5 s apart with the default policy. */
 const LABEL_LOOKS = 6;
-const LABEL_PAUSE_MS = 1500;
-const PAGE_SIZE = "50";
-/** Creations close together can fail for a moment (protocol §4.1). */
+const LABEL_PAUSES = 6;
+/** The SDKs' own; a larger page may be refused (protocol §4.2). */
+const PAGE_SIZE = "10";
+/** Creations close together can fail for a moment (protocol §4.1): again after 5 s and 15 s with the default policy. */
 const CREATE_ATTEMPTS = 3;
+const CREATE_PAUSES = 20;
+/** Reasons that another try does not mend. */
+const finalReasons =
+  /quota|ceased|image|auth|not_login|logged in|denied|forbidden|arrears|overdue|balance|invalid ?param/i;
 
 /** The life cycle of sessions (protocol §4). */
 export class AgbSessions {
   readonly #client: AgbClient;
-  readonly #labelPauseMs: number;
+  readonly #policy: RetryPolicy;
 
-  constructor(client: AgbClient, options: { readonly labelPauseMs?: number } = {}) {
+  /** Pauses are multiples of the policy's `baseDelayMs`. */
+  constructor(client: AgbClient, options: { readonly policy?: RetryPolicy } = {}) {
     this.#client = client;
-    this.#labelPauseMs = options.labelPauseMs ?? LABEL_PAUSE_MS;
+    this.#policy = options.policy ?? DEFAULT_RETRY_POLICY;
   }
 
   /**
-   * Creates a session. When the answer is lost, the session is looked for by a label that only this creation carries,
-   * so that none is leaked.
+   * Creates a session; a failure that names no lasting reason is tried again twice. When the answer is lost, the session
+   * is looked for by a label that only this creation carries, so that none is leaked.
    * @throws {TransportError} `SESSION_FAILED` with the service's reason.
    */
   async create(spec: SessionSpec, signal: AbortSignal): Promise<SessionDetails> {
     const token = randomUUID();
     const named = spec.name === undefined ? {} : { [NAME_LABEL]: spec.name };
     const labels = { ...spec.labels, ...named, [CREATE_LABEL]: token };
+    const { baseDelayMs, maxRetryAfterMs } = this.#policy;
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#createOnce(spec, labels, signal);
       } catch (error) {
-        const isLost = error instanceof TransportError && error.retryable;
-        if (!isLost || attempt === CREATE_ATTEMPTS) throw error;
-        const found = hasCode(error, "THROTTLED") ? undefined : await this.#findLate({ [CREATE_LABEL]: token }, signal);
+        if (!(error instanceof TransportError) || !error.retryable || attempt === CREATE_ATTEMPTS) throw error;
+        const { retryAfterMs = 0 } = error;
+        if (retryAfterMs > maxRetryAfterMs) throw error;
+        // What was refused in so many words, or never sent, created nothing.
+        const isRefused = hasCode(error, "THROTTLED", "SESSION_FAILED", "UNREACHABLE");
+        const found = isRefused ? undefined : await this.#findLate({ [CREATE_LABEL]: token }, signal);
         if (found !== undefined) return await this.attach(found.sessionId, signal);
         this.#client.pool.counters.retries += 1;
-        await wait(error.retryAfterMs ?? 250 * 2 ** attempt * Math.random(), undefined, { signal });
+        const pauseMs = baseDelayMs * CREATE_PAUSES * 3 ** (attempt - 1);
+        await sleepOrAbort(systemClock, Math.max(retryAfterMs, pauseMs), signal);
       }
     }
   }
@@ -107,6 +118,12 @@ export class AgbSessions {
         },
         signal,
       );
+      // A count of none is an empty list, whatever stands for it; anything else that is no list says nothing.
+      if (!Array.isArray(envelope.data) && envelope.fields["count"] !== 0) {
+        throw new TransportError("BAD_ANSWER", "could not list the sessions: the answer holds no list", {
+          hint: "try again later, or name a session with --session",
+        });
+      }
       for (const item of Array.isArray(envelope.data) ? envelope.data : []) {
         const sessionId = textOf(fieldOf(item, "sessionId"));
         if (sessionId !== "") found.push({ sessionId, status: textOf(fieldOf(item, "sessionStatus")) });
@@ -168,9 +185,11 @@ export class AgbSessions {
     const sessionId = textOf(fieldOf(envelope.data, "sessionId"));
     if (sessionId !== "" && fieldOf(envelope.data, "success") !== false) return detailsOf(envelope.data, sessionId);
     const error = errorOf(envelope, "could not create a session");
-    if (error.code !== "BAD_ANSWER") throw error;
+    const isLasting = finalReasons.test(error.message);
+    if (error.code !== "BAD_ANSWER" && !(error.code === "UNAVAILABLE" && isLasting)) throw error;
     throw new TransportError("SESSION_FAILED", error.message, {
       hint: `check the image (${spec.image}) and the quota of the account`,
+      retryable: !isLasting,
     });
   }
 
@@ -178,7 +197,7 @@ export class AgbSessions {
     for (let look = 0; look < LABEL_LOOKS; look += 1) {
       const [found] = await this.list(labels, signal);
       if (found !== undefined) return found;
-      await wait(this.#labelPauseMs, undefined, { signal });
+      await sleepOrAbort(systemClock, this.#policy.baseDelayMs * LABEL_PAUSES, signal);
     }
     return undefined;
   }

@@ -5,6 +5,7 @@ import { DigestStream } from "../../tree/digest.ts";
 import type { Entry, Mode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, childPath, parentPath } from "../../tree/workspace-path.ts";
+import { sleepOrAbort, systemClock } from "../retry-policy.ts";
 import type {
   Child,
   Counters,
@@ -28,6 +29,10 @@ import { ToolFiles } from "./tool-files.ts";
 const UPLOAD_FROM_BYTES = 400_000;
 /** Text up to this size is one or a few calls of write_file. */
 const TEXT_UP_TO_BYTES = 400_000;
+
+/** How often, and how far apart, a session without a shell is asked for an upload that the service says is there. */
+const ARRIVAL_LOOKS = 20;
+const ARRIVAL_PAUSE_MS = 500;
 
 /** What all workspaces of one session share. */
 export type AgbConnection = {
@@ -151,17 +156,21 @@ export class AgbTransport implements Transport {
     const { transfer } = this.#connection;
     const goesByTransfer = files === undefined || content.sizeBytes > UPLOAD_FROM_BYTES;
     if (goesByTransfer && transfer !== undefined && (await transfer.isAvailable(signal))) {
-      await this.#writeByTransfer(transfer, files, path, content, mode, signal);
-    } else if (files === undefined) {
+      try {
+        await this.#writeByTransfer(transfer, files, path, content, mode, signal);
+        return;
+      } catch (error) {
+        if (files === undefined || !hasCode(error, "NOT_POSSIBLE_HERE")) throw error;
+      }
+    }
+    if (files === undefined) {
       throw new TransportError(
         "NOT_POSSIBLE_HERE",
         "this session takes text only: it has no shell and no file transfer",
       );
-    } else if (content.sensitive) {
-      await this.#writeEncoded(files, path, content, mode, signal);
-    } else {
-      await files.writeBytes(path, content.open(), mode, signal);
     }
+    if (content.sensitive) await this.#writeEncoded(files, path, content, mode, signal);
+    else await files.writeBytes(path, content.open(), mode, signal);
   }
 
   async createDirectory(path: WorkspacePath, mode: Mode | undefined, signal: AbortSignal): Promise<void> {
@@ -263,17 +272,34 @@ export class AgbTransport implements Transport {
   ): Promise<void> {
     const source = { sizeBytes: content.sizeBytes, open: () => content.open() };
     const uploaded = await transfer.upload(source, signal);
+    const ended = new AbortController();
     try {
       if (files === undefined) {
         await uploaded.settled;
+        await this.#untilWhole(uploaded.absolutePath, content.sizeBytes, signal);
         await this.#tools.move(uploaded.absolutePath, this.#absolute(path), true, signal);
       } else {
-        const arrived = files.fetch(uploaded.absolutePath, content.sizeBytes, path, mode, signal);
+        const until = AbortSignal.any([signal, ended.signal]);
+        const arrived = files.fetch(uploaded.absolutePath, content.sizeBytes, path, mode, until);
+        // What is given up after `settled` failed has no one to hear how it ends.
+        arrived.catch(() => undefined);
         await Promise.race([arrived, uploaded.settled.then(() => arrived)]);
       }
     } finally {
+      ended.abort();
       await uploaded.discard();
     }
+  }
+
+  /** The service's word that a file arrived is no evidence (S34), and it may have stopped to say anything. */
+  async #untilWhole(absolutePath: string, sizeBytes: number, signal: AbortSignal): Promise<void> {
+    for (let look = 1; ; look += 1) {
+      const entry = await this.#tools.stat(absolutePath, signal);
+      if (entry?.kind === "file" && entry.sizeBytes === sizeBytes) return;
+      if (look === ARRIVAL_LOOKS) break;
+      await sleepOrAbort(systemClock, ARRIVAL_PAUSE_MS, signal);
+    }
+    throw new TransportError("UNAVAILABLE", "an upload did not arrive in the session", { retryable: true });
   }
 
   #absolute(path: WorkspacePath): string {

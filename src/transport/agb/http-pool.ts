@@ -5,13 +5,20 @@ import { Agent, EnvHttpProxyAgent } from "undici";
 import type { ErrorCode } from "../../errors.ts";
 import { messageOf, TransportError } from "../../errors.ts";
 import type { Counters } from "../transport.ts";
+import { foreignAnswer } from "./foreign-answer.ts";
 
 /** Connections kept open; more calls than this at a time wait for one. */
 const CONNECTIONS = 64;
 /** Longest answer that is read into memory. */
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
 
-export type HttpAnswer = { readonly status: number; readonly body: Buffer; readonly retryAfterMs: number | undefined };
+export type HttpAnswer = {
+  readonly status: number;
+  readonly body: Buffer;
+  readonly retryAfterMs: number | undefined;
+  /** Where a redirect leads; none is followed, as the key would go with it. */
+  readonly location?: string | undefined;
+};
 
 export type HttpRequest = {
   readonly method: "GET" | "POST" | "PUT";
@@ -73,6 +80,7 @@ export class HttpPool {
         status: response.statusCode,
         body: Buffer.concat(chunks),
         retryAfterMs: retryAfter(response.headers["retry-after"]),
+        location: firstOf(response.headers["location"]),
       };
     } catch (error) {
       if (error instanceof TransportError) throw error;
@@ -93,8 +101,12 @@ async function* counted(body: AsyncIterable<Uint8Array>, counters: Counters): As
   }
 }
 
+function firstOf(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header;
+}
+
 function retryAfter(header: string | string[] | undefined): number | undefined {
-  const text = Array.isArray(header) ? header[0] : header;
+  const text = firstOf(header);
   if (text === undefined) return undefined;
   const seconds = Number(text);
   if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
@@ -114,9 +126,21 @@ const unreachable: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is not trusted",
 };
 
+/** What the other side of a TLS handshake looks like when it is a plain server. */
+const notTls = new Set(["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG", "EPROTO"]);
+
 function networkError(error: unknown, url: string): TransportError {
   const code = codeOf(error);
   const { host } = new URL(url);
+  if (error instanceof Error && /does not match the HTTP/.test(error.message)) {
+    return foreignAnswer(host, "it does not speak HTTP");
+  }
+  if (notTls.has(code)) {
+    return new TransportError("UNREACHABLE", `cannot reach ${host}: it does not speak TLS`, {
+      hint: `if the server is meant to be without TLS, write AGB_ENDPOINT=http://${host}`,
+      cause: error,
+    });
+  }
   const reason = unreachable[code];
   if (reason !== undefined) {
     return new TransportError("UNREACHABLE", `cannot reach ${host}: ${reason}`, {

@@ -25,7 +25,7 @@ export function openAccount(
   const config = configFromEnvironment(env, cwd);
   const pool = new HttpPool({ requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 }, env);
   const client = new AgbClient(config, pool, { budget: new RetryBudget(), policy: retryPolicy });
-  return { sessions: new AgbSessions(client), client, close: async () => await pool.close() };
+  return { sessions: new AgbSessions(client, { policy: retryPolicy }), client, close: async () => await pool.close() };
 }
 
 /**

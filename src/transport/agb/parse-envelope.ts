@@ -3,7 +3,10 @@ import { printable } from "../../tree/printable.ts";
 
 /** An answer of the service in one form, whatever casing or nesting it came in (protocol §2). */
 export type Envelope = {
+  /** Of HTTP, or the body's own where that is worse: gateways answer 200 for a backend that failed. */
   readonly status: number;
+  /** False for what has none of the fields of an envelope: the page of some other server. */
+  readonly isEnvelope: boolean;
   readonly isSuccess: boolean;
   readonly code: string;
   readonly message: string;
@@ -13,80 +16,97 @@ export type Envelope = {
   readonly fields: Readonly<Record<string, unknown>>;
 };
 
+/** One of these is in every answer of the service (protocol §2). */
+const ENVELOPE_FIELDS = ["success", "code", "data", "requestId", "httpStatusCode"];
 /** Longest text of a server that is repeated in a message. */
 const LONGEST_MESSAGE = 300;
 
 /** Reads an answer. Never throws: what is no envelope becomes a failed one. */
 export function parseEnvelope(status: number, body: string): Envelope {
   const outer = recordOf(parseJson(body));
-  if (outer === undefined) {
-    return {
-      status,
-      isSuccess: false,
-      code: "",
-      message: body.trim() === "" ? `HTTP ${status}` : body.trim(),
-      data: undefined,
-      fields: {},
-    };
-  }
   // Some answers are nested once more under `body`, and some write their keys in capitals.
-  const nested = recordOf(outer["body"]);
-  const fields = withLowerKeys(nested ?? outer);
+  const fields = withLowerKeys(recordOf(outer?.["body"]) ?? outer ?? {});
+  const isSuccess = status < 400 && fields["success"] === true;
+  const said = Number(fields["httpStatusCode"]);
   return {
-    status,
-    isSuccess: status < 400 && fields["success"] === true,
+    status: !isSuccess && said >= 400 && said < 600 ? Math.max(status, said) : status,
+    isEnvelope: ENVELOPE_FIELDS.some((name) => name in fields),
+    isSuccess,
     code: textOf(fields["code"]),
-    message: textOf(fields["message"]),
+    message: outer === undefined && !isWebPage(body) ? body.trim() : textOf(fields["message"]),
     data: decoded(fields["data"]),
     fields,
   };
 }
 
+/** True for HTML, which gateways and other servers send. */
+export function isWebPage(text: string): boolean {
+  return /^\s*(?:<!doctype html|<html|<head|<body)/i.test(text);
+}
+
+const busyWords = /busy|unavailable|internal ?(?:server ?)?error|try (?:again )?later|temporar|overload|not ready/;
+
 /** The error that a failed envelope stands for (protocol §10). */
 export function errorOf(envelope: Envelope, what: string, retryAfterMs?: number): TransportError {
   const { status, code } = envelope;
-  const detail = textOf(recordOf(envelope.data)?.["errMsg"]) || envelope.message || code || `HTTP ${status}`;
-  const message = `${what}: ${shorten(detail)}`;
-  const lower = `${code} ${detail}`.toLowerCase();
+  const detail = textOf(recordOf(envelope.data)?.["errMsg"]) || envelope.message || code;
+  const message = `${what}: ${shorten(detail) || `HTTP ${status}`}`;
+  const words = wordsOf(code, detail);
+  const patience = { retryable: true, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   if (isSessionLoss(code, detail)) {
     return new TransportError("SESSION_GONE", `${what}: the session is gone (${shorten(detail)})`, {
       hint: "sessions live 30 minutes at most; apply without --session to get a new one",
     });
   }
-  if (status === 429 || lower.includes("throttl") || lower.includes("too many requests")) {
-    return new TransportError("THROTTLED", message, {
-      retryable: true,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    });
+  if (status === 429 || words.includes("throttl") || words.includes("too many requests")) {
+    return new TransportError("THROTTLED", message, patience);
   }
   if (
     status === 401 ||
-    lower.includes("not_login") ||
-    lower.includes("not logged in") ||
-    lower.includes("token expired")
+    words.includes("not_login") ||
+    words.includes("not logged in") ||
+    words.includes("token expired")
   ) {
-    return new TransportError("BAD_API_KEY", `${what}: the service does not accept the API key (${shorten(detail)})`, {
-      hint: "check AGB_API_KEY",
-    });
+    return new TransportError(
+      "BAD_API_KEY",
+      `${what}: the service does not accept the API key (${shorten(detail) || `HTTP ${status}`})`,
+      { hint: "check AGB_API_KEY" },
+    );
   }
-  if (status === 403 || lower.includes("accessdenied")) {
+  if (status === 403 || words.includes("accessdenied")) {
     return new TransportError("ACCESS_DENIED", message, {
       hint: "check that the API key belongs to the owner of the session",
     });
   }
   if (status >= 500) {
+    return new TransportError("UNAVAILABLE", `${what}: HTTP ${status}${detail === "" ? "" : `, ${shorten(detail)}`}`, {
+      ...patience,
+      hint: "the service has trouble: try again later; finished steps are not repeated",
+    });
+  }
+  if (isBusy(code, detail)) {
     return new TransportError("UNAVAILABLE", message, {
-      retryable: true,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...patience,
+      hint: "the service is busy: try again later; finished steps are not repeated",
     });
   }
   return new TransportError("BAD_ANSWER", message, { hint: "run again with --debug, or try the call again later" });
 }
 
-/** A file's "not found" is no loss of the session: the text must name the session. */
+/** A file's "not found" is no loss of the session: the text must name the session, and no path (protocol §10). */
 export function isSessionLoss(code: string, message: string): boolean {
-  const text = `${code} ${message}`.toLowerCase();
-  return (text.includes("notfound") || text.includes("not found")) && text.includes("session");
+  const words = wordsOf(code, message);
+  return (words.includes("notfound") || words.includes("not found")) && words.includes("session");
+}
+
+/** Words of a service that is well but cannot serve this call now; the same call may go through later. */
+export function isBusy(code: string, message: string): boolean {
+  return busyWords.test(wordsOf(code, message));
+}
+
+/** What may be searched for words, in lower case. A message with a slash holds a path, which may be called anything. */
+function wordsOf(code: string, message: string): string {
+  return `${code} ${message.includes("/") ? "" : message}`.toLowerCase();
 }
 
 /** The value of a record's key, whatever its casing. */

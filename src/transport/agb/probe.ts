@@ -1,4 +1,5 @@
-import { hasCode } from "../../errors.ts";
+import type { ErrorCode } from "../../errors.ts";
+import { hasCode, TransportError } from "../../errors.ts";
 import type { SessionProbe, ShellRequest, ShellResult } from "../transport.ts";
 import { runMarked } from "./shell-tool.ts";
 
@@ -36,9 +37,21 @@ const needed = ["base64", "stat", "sha256sum", "mv", "readlink"];
 
 const noShell: SessionProbe = { shell: false, commands: new Set(), transfer: false };
 
+/** Failures that no other try mends. */
+const final: ReadonlySet<ErrorCode> = new Set([
+  "BAD_API_KEY",
+  "ACCESS_DENIED",
+  "UNREACHABLE",
+  "SESSION_NOT_FOUND",
+  "SESSION_GONE",
+  "ABORTED",
+]);
+
 /**
- * One read-only command that finds out what a session can do (protocol §7). A session whose shell tool is missing or
- * refuses to work has none; nothing else is an error.
+ * One read-only command that finds out what a session can do (protocol §7). Only a session that does not know the tool
+ * has no shell. One that knows it and fails is in trouble: without its shell, modes would be given up, those of
+ * secrets too.
+ * @throws {TransportError} `UNAVAILABLE`, retryable, when the shell does not work.
  */
 export async function probeShell(shell: Shell, signal: AbortSignal): Promise<SessionProbe> {
   const command = `
@@ -52,8 +65,13 @@ echo "user $(id -u 2>/dev/null)"`;
   try {
     text = await runMarked(shell, { command, timeoutMs: 20_000, repeatable: true }, "look at the session", signal);
   } catch (error) {
-    if (hasCode(error, "NOT_POSSIBLE_HERE", "TOOL_FAILED", "NOT_FOUND", "PERMISSION_DENIED")) return noShell;
-    throw error;
+    if (hasCode(error, "NOT_POSSIBLE_HERE")) return noShell;
+    if (!(error instanceof TransportError) || error.retryable || final.has(error.code)) throw error;
+    throw new TransportError("UNAVAILABLE", `the shell of the session does not work: ${error.message}`, {
+      hint: "try again, or take another session",
+      retryable: true,
+      cause: error,
+    });
   }
   const lines = text.split("\n");
   const words = (kind: string) =>

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { TransportError } from "../../errors.ts";
 import type { ShellRequest, ShellResult } from "../transport.ts";
+import { codeOfStderr } from "./error-text.ts";
 import { decoded, fieldOf, recordOf, shorten } from "./parse-envelope.ts";
 import type { ToolCaller } from "./tool-caller.ts";
-import { codeOfText } from "./tool-caller.ts";
 
 /** Longest that the service lets a command run on the API route (protocol §7). */
 export const LONGEST_COMMAND_MS = 50_000;
@@ -45,11 +45,17 @@ function resultOf(text: string): ShellResult | undefined {
   };
 }
 
-/** A failing command may come back as a tool error: as the wrapper, or as a text with the status in it. */
+/**
+ * A failing command may come back as a tool error: as the wrapper, or as a text with the status in it. Either says how
+ * the command ended, whatever words it printed; without a status of its own it was the tool that gave up.
+ */
 function failureOf(error: TransportError): ShellResult | undefined {
-  if (error.toolText === undefined || error.code === "TIMEOUT") return undefined;
+  if (error.toolText === undefined) return undefined;
   const wrapped = resultOf(error.toolText);
-  if (wrapped !== undefined) return { ...wrapped, exitCode: wrapped.exitCode || 1 };
+  if (wrapped !== undefined) {
+    if (wrapped.exitCode < 0 && error.code === "TIMEOUT") return undefined;
+    return { ...wrapped, exitCode: wrapped.exitCode || 1 };
+  }
   const old = /Error code:(\d+) Error message: ([\s\S]*)$/.exec(error.toolText);
   return old === null || old[1] === "0" ? undefined : { stdout: "", stderr: old[2] ?? "", exitCode: Number(old[1]) };
 }
@@ -74,7 +80,7 @@ export async function runMarked(
     throw new TransportError("BAD_ANSWER", `${what}: the answer of the shell is cut short`, { retryable: true });
   }
   if (match[2] === "0") return output;
-  const code = codeOfText(stderr);
+  const code = codeOfStderr(stderr);
   throw new TransportError(
     code,
     `${what}: ${shorten(stderr) || `status ${match[2]}`}`,

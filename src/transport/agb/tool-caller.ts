@@ -1,7 +1,7 @@
-import type { ErrorCode } from "../../errors.ts";
 import { hasCode, TransportError } from "../../errors.ts";
 import type { AgbClient } from "./agb-client.ts";
 import type { SessionDetails } from "./agb-sessions.ts";
+import { codeOfToolText, isUnknownTool } from "./error-text.ts";
 import { decoded, errorOf, fieldOf, isSessionLoss, recordOf, shorten, textOf } from "./parse-envelope.ts";
 
 /** Arguments of a tool, by their exact names (protocol §6, §7). */
@@ -37,20 +37,24 @@ export class ApiRoute implements ToolCaller {
     );
     const content =
       recordOf(envelope.data) === undefined ? "" : textOfContent(fieldOf(envelope.data, "content"), "all");
-    if (fieldOf(envelope.data, "isError") === true) throw toolError(tool, content || envelope.message);
+    if (fieldOf(envelope.data, "isError") === true) throw toolError(tool, args, content || envelope.message);
     if (envelope.isSuccess && envelope.status === 200) {
       if (envelope.data === undefined || envelope.data === null) throw noResult(tool);
       return content;
     }
-    if (isSessionLoss(envelope.code, envelope.message) || envelope.status !== 200 || content === "") {
-      const error = errorOf(envelope, `could not call ${tool}`);
-      throw error.code === "BAD_ANSWER" ? toolError(tool, content || envelope.message || envelope.code) : error;
-    }
-    throw toolError(tool, content);
+    const text = content || envelope.message || envelope.code;
+    if (isUnknownTool(tool, envelope.code)) throw toolError(tool, args, `unknown tool (${text})`);
+    const error = errorOf(envelope, `could not call ${tool}`);
+    // In the tools' own wrapper the words are the tool's, also where only `message` carries them.
+    const isOfTool = error.code === "BAD_ANSWER" || /Execution failed\. Error code:/.test(text);
+    throw isOfTool ? toolError(tool, args, text) : error;
   }
 }
 
-/** Tools straight in the session (protocol §5.2); falls back to the API route for good when the link fails. */
+/**
+ * Tools straight in the session (protocol §5.2). When the link fails or does not answer, the API route is taken from
+ * then on; a link that is throttled, and a tool that fails or takes too long, leave it as it is.
+ */
 export class LinkRoute implements ToolCaller {
   readonly #client: AgbClient;
   readonly #details: SessionDetails;
@@ -72,11 +76,10 @@ export class LinkRoute implements ToolCaller {
       return await this.#callLink(link, server, tool, args, timeoutMs, signal);
     } catch (error) {
       // Whether the call was carried out is not known: the caller decides about repeating it, on the other route.
-      if (hasCode(error, "UNREACHABLE", "UNAVAILABLE", "BAD_ANSWER", "ACCESS_DENIED", "BAD_API_KEY")) {
-        this.#isBroken = true;
-        throw new TransportError("UNAVAILABLE", error.message, { retryable: true, cause: error });
-      }
-      throw error;
+      if (!(error instanceof TransportError) || !isOfLink(error)) throw error;
+      this.#isBroken = true;
+      if (error.code === "TIMEOUT") throw error;
+      throw new TransportError("UNAVAILABLE", error.message, { retryable: true, cause: error });
     }
   }
 
@@ -99,17 +102,25 @@ export class LinkRoute implements ToolCaller {
       },
       signal,
     );
-    if (answer.status < 200 || answer.status > 299) {
-      throw new TransportError("UNAVAILABLE", `the link to the session answered HTTP ${answer.status}`, {
-        retryable: true,
-      });
+    const { status, retryAfterMs } = answer;
+    if (status < 200 || status > 299) {
+      throw new TransportError(
+        status === 429 ? "THROTTLED" : "UNAVAILABLE",
+        `the link to the session answered HTTP ${status}`,
+        { retryable: true, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+      );
     }
     const result = fieldOf(decoded(fieldOf(decoded(answer.body.toString("utf8")), "data")), "result");
     if (recordOf(result) === undefined) throw noResult(tool);
     const text = textOfContent(fieldOf(result, "content"), "first");
-    if (fieldOf(result, "isError") === true) throw toolError(tool, text);
+    if (fieldOf(result, "isError") === true) throw toolError(tool, args, text);
     return text;
   }
+}
+
+/** True for failures of the way to the session, as opposed to what a tool in it answered. */
+function isOfLink(error: TransportError): boolean {
+  return error.toolText === undefined && hasCode(error, "UNREACHABLE", "UNAVAILABLE", "BAD_ANSWER", "TIMEOUT");
 }
 
 /** All text items joined by newline, else what the first item holds; the link route knows only the first item. */
@@ -123,33 +134,20 @@ function textOfContent(content: unknown, which: "all" | "first"): string {
   return textOf(fieldOf(first, "text")) || textOf(fieldOf(first, "blob")) || textOf(fieldOf(first, "data"));
 }
 
-const reasons: readonly (readonly [RegExp, ErrorCode])[] = [
-  [/\[?timeout\]?|timed out/i, "TIMEOUT"],
-  [/agb-sync: leads outside/, "OUTSIDE_ROOT"],
-  [/no space left|disk quota|disk full/i, "NO_SPACE"],
-  [/permission denied|operation not permitted|read-only file system/i, "PERMISSION_DENIED"],
-  [/not a directory/i, "NOT_A_DIRECTORY"],
-  [/directory not empty/i, "DIRECTORY_NOT_EMPTY"],
-  [/is a directory/i, "IS_A_DIRECTORY"],
-  [/no such file or directory|enoent|file not found|does not exist/i, "NOT_FOUND"],
-  [/file exists|already exists|eexist/i, "ALREADY_EXISTS"],
-  [/(?:unknown|unsupported) tool|tool .*not (?:found|available|supported)|no such tool/i, "NOT_POSSIBLE_HERE"],
-];
-
-/** What a tool's or command's error text means; matched on parts, as whole texts differ (protocol §5.4). */
-export function codeOfText(text: string): ErrorCode {
-  return reasons.find(([pattern]) => pattern.test(text))?.[1] ?? "TOOL_FAILED";
+/** What the arguments name in the session: an error text repeats it. */
+export function namesIn(args: ToolArguments): readonly string[] {
+  return ["path", "source", "destination", "cwd", "command"].map((name) => textOf(args[name]));
 }
 
 /** A tool that said no. The wrapper of the service is taken off; the reason stays. */
-export function toolError(tool: string, text: string): TransportError {
-  if (isSessionLoss("", text) && !text.includes("/")) {
+export function toolError(tool: string, args: ToolArguments, text: string): TransportError {
+  if (isSessionLoss("", text)) {
     return new TransportError("SESSION_GONE", `the session is gone (${shorten(text)})`, {
       hint: "sessions live 30 minutes at most; apply without --session to get a new one",
     });
   }
   const inner = text.replace(/^(?:Error in response: )?Execution failed\. Error code:-?\d+ Error message: /, "");
-  const code = codeOfText(inner);
+  const code = codeOfToolText(tool, inner, namesIn(args));
   const hint =
     code === "PERMISSION_DENIED"
       ? "choose a root that the session's user may write, such as /tmp/workspace"

@@ -2,6 +2,7 @@ import { hasCode, TransportError } from "../../errors.ts";
 import type { Entry } from "../../tree/entry.ts";
 import { printable } from "../../tree/printable.ts";
 import type { Child } from "../transport.ts";
+import { shorten } from "./parse-envelope.ts";
 import { textChunks } from "./text-chunks.ts";
 import type { ToolCaller } from "./tool-caller.ts";
 
@@ -133,7 +134,11 @@ export class ToolFiles {
   }
 }
 
-/** Exactly the tag and one blank are taken off: names may begin and end with blanks (protocol §13, trap 6). */
+/**
+ * Exactly the tag and one blank are taken off: names may begin and end with blanks (protocol §13, trap 6). Lines of
+ * another kind are skipped; a text of nothing else is no listing, and never an empty directory (S11).
+ * @throws {TransportError} `BAD_ANSWER`.
+ */
 export function parseListing(text: string): readonly Child[] {
   const children: Child[] = [];
   for (const line of text.split("\n")) {
@@ -141,6 +146,11 @@ export function parseListing(text: string): readonly Child[] {
     if (match === null) continue;
     // `[FILE]` may be a link or a special file: only a look tells.
     children.push({ name: match[2] ?? "", kind: match[1] === "DIR" ? "directory" : "file" });
+  }
+  if (children.length === 0 && text.trim() !== "") {
+    throw new TransportError("BAD_ANSWER", `list_directory: the answer is no listing: ${shorten(text)}`, {
+      retryable: true,
+    });
   }
   return children;
 }

@@ -1,18 +1,24 @@
-import { messageOf, TransportError } from "../../errors.ts";
+import { messageOf, TransportError, UsageError } from "../../errors.ts";
 import type { Session } from "../../session.ts";
-import { DEFAULT_RETRY_POLICY } from "../retry-policy.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry-policy.ts";
 import type { AgbConnection } from "./agb-transport.ts";
 import { sessionOver } from "./open-agb-session.ts";
+import { shorten, textOf } from "./parse-envelope.ts";
+import { sdkFault } from "./sdk-fault.ts";
 import type { ToolArguments, ToolCaller } from "./tool-caller.ts";
-import { toolError } from "./tool-caller.ts";
+import { namesIn, toolError } from "./tool-caller.ts";
 
-/** What agb-sync needs of an official SDK's `Session`: its id and a way to call tools. Nothing of the SDK is imported. */
+/**
+ * What agb-sync needs of an official SDK's `Session`: its id and a way to call tools. Nothing of the SDK is imported.
+ * Those of AGB and AgentBay fit; the id is in `getSessionId()`, `sessionId` or `_sessionId`, whichever there is.
+ */
 export type SdkSession = {
-  readonly sessionId: string;
+  getSessionId?(): string;
+  readonly sessionId?: string;
   callMcpTool(tool: string, args: Record<string, unknown>): Promise<SdkToolResult>;
 };
 
-/** The result of an SDK's tool call; `data` is the tool's text. */
+/** The result of an SDK's tool call; `data` is the tool's text, absent for an empty one. */
 export type SdkToolResult = {
   readonly success: boolean;
   readonly data?: unknown;
@@ -25,8 +31,12 @@ const DEFAULT_CONCURRENCY = 16;
 /**
  * A session that is reached through somebody's SDK object. Its life cycle and its connection stay with the SDK; there
  * is no file transfer, so large contents go in parts.
+ * @throws {UsageError} for an object without an id.
  */
-export function wrapSdkSession(sdk: SdkSession, options: { readonly concurrency?: number } = {}): Session {
+export function wrapSdkSession(
+  sdk: SdkSession,
+  options: { readonly concurrency?: number; readonly retryPolicy?: RetryPolicy } = {},
+): Session {
   const counters = { requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 };
   const caller: ToolCaller = {
     async call(tool, args, _timeoutMs, signal) {
@@ -36,7 +46,7 @@ export function wrapSdkSession(sdk: SdkSession, options: { readonly concurrency?
     },
   };
   const connection: AgbConnection = {
-    sessionId: sdk.sessionId,
+    sessionId: idOf(sdk),
     caller,
     transfer: undefined,
     counters,
@@ -47,18 +57,33 @@ export function wrapSdkSession(sdk: SdkSession, options: { readonly concurrency?
   return sessionOver(connection, {
     origin: "attached",
     concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
-    retryPolicy: DEFAULT_RETRY_POLICY,
+    retryPolicy: options.retryPolicy ?? DEFAULT_RETRY_POLICY,
     keepAlive: async () => undefined,
   });
 }
 
+function idOf(sdk: SdkSession): string {
+  // `_sessionId` is private in the SDKs that have it, so the type cannot name it.
+  const hidden = "_sessionId" in sdk ? textOf(sdk._sessionId) : "";
+  const id = textOf(sdk.getSessionId?.()) || textOf(sdk.sessionId) || hidden;
+  if (id !== "") return id;
+  throw new UsageError("the object given is no session of an SDK: it has no session id", {
+    hint: "hand in the session that the SDK's create or get gave, not the result around it",
+  });
+}
+
+/** An SDK tells most failures of its connection in `errorMessage`; what it throws it has not looked at. */
 async function callThrough(sdk: SdkSession, tool: string, args: ToolArguments): Promise<string> {
   let result: SdkToolResult;
   try {
     result = await sdk.callMcpTool(tool, { ...args });
   } catch (cause) {
-    throw new TransportError("UNAVAILABLE", `${tool}: ${messageOf(cause)}`, { retryable: true, cause });
+    const message = messageOf(cause);
+    const unknown = new TransportError("UNAVAILABLE", `${tool}: ${shorten(message)}`, { retryable: true, cause });
+    throw sdkFault(tool, message, namesIn(args), cause) ?? unknown;
   }
-  if (!result.success) throw toolError(tool, result.errorMessage ?? "");
-  return typeof result.data === "string" ? result.data : JSON.stringify(result.data ?? "");
+  const { success, data, errorMessage = "" } = result;
+  if (!success) throw sdkFault(tool, errorMessage, namesIn(args)) ?? toolError(tool, args, errorMessage);
+  if (data === undefined || data === null) return "";
+  return typeof data === "string" ? data : JSON.stringify(data);
 }
