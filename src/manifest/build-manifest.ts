@@ -7,6 +7,7 @@ import { parseDuration } from "./duration.ts";
 import type { FileOrigin, FileSpec, Manifest, TreeSpec } from "./manifest.ts";
 import type { ManifestFile } from "./manifest-file.ts";
 import type { Keys, ManifestSource } from "./manifest-source.ts";
+import { quoted, shortened } from "./quoted.ts";
 import { normalRoot, rootFault } from "./root-fault.ts";
 
 /** Where a manifest comes from and what its expressions may use. */
@@ -32,12 +33,12 @@ export function buildManifest(data: ManifestFile, source: ManifestSource, option
 
 export function reportRoot(source: ManifestSource, root: string, fault: string): void {
   const hint = "choose a directory of your own, such as /tmp/workspace";
-  source.report("BAD_ROOT", ["root"], `root ${JSON.stringify(root)} ${fault}`, hint);
+  source.report("BAD_ROOT", ["root"], `root ${quoted(root)} ${fault}`, hint);
 }
 
 export function reportPath(source: ManifestSource, keys: Keys, text: string, fault: string): void {
   const hint = "write a path below root, such as data/raw";
-  source.report("BAD_PATH", keys, `path ${JSON.stringify(text)} ${fault}`, hint);
+  source.report("BAD_PATH", keys, `path ${quoted(text)} ${fault}`, hint);
 }
 
 class Builder {
@@ -195,7 +196,7 @@ class Builder {
     this.#source.report(
       "BAD_MODE",
       keys,
-      `mode ${String(mode)} is not octal`,
+      `mode ${shortened(String(mode))} is not octal`,
       'write three or four octal digits in quotes, such as "0755"',
     );
     return {};
@@ -208,7 +209,7 @@ class Builder {
       this.#source.report(
         "BAD_DURATION",
         keys,
-        `${JSON.stringify(text)} is not a duration`,
+        `${quoted(text)} is not a duration`,
         "write a number with its unit: 500ms, 90s, 5m or 1h",
       );
     }
@@ -220,7 +221,7 @@ class Builder {
       this.#source.report(
         "BAD_LINK",
         keys,
-        `link target ${JSON.stringify(target)} ${why}`,
+        `link target ${quoted(target)} ${why}`,
         "write a target relative to the link, inside root",
       );
     if (target.includes("\0")) say("contains a NUL character");

@@ -2,6 +2,7 @@ import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, isBelow, ROOT } from "../tree/workspace-path.ts";
 import type { Manifest, Position } from "./manifest.ts";
 import type { Keys, ManifestSource } from "./manifest-source.ts";
+import { quoted } from "./quoted.ts";
 
 type Declared = {
   readonly path: WorkspacePath;
@@ -31,7 +32,7 @@ export function checkPaths(manifest: Manifest, source: ManifestSource): void {
       source.report(
         "DUPLICATE_PATH",
         entry.keys,
-        `${quote(entry.path)} is declared twice, first at line ${first.at.line}`,
+        `${nameOf(entry.path)} is declared twice, first at line ${first.at.line}`,
         "remove one of the two, or give them different paths",
       );
     }
@@ -45,7 +46,7 @@ export function checkPaths(manifest: Manifest, source: ManifestSource): void {
       source.report(
         "PATH_CONFLICT",
         entry.keys,
-        `${quote(entry.path)} lies below ${quote(ancestor)}, which is a ${leaf.kind} (line ${leaf.at.line})`,
+        `${nameOf(entry.path)} lies below ${nameOf(ancestor)}, which is a ${leaf.kind} (line ${leaf.at.line})`,
         "a file or link cannot hold other entries; change one of the two paths",
       );
     }
@@ -61,7 +62,7 @@ function checkAbsent(manifest: Manifest, declared: readonly Declared[], source: 
     source.report(
       "PATH_CONFLICT",
       ["absent", index],
-      `${quote(path)} is to be absent, but line ${wanted.at.line} declares ${quote(wanted.path)}`,
+      `${nameOf(path)} is to be absent, but line ${wanted.at.line} declares ${nameOf(wanted.path)}`,
       "remove one of the two",
     );
   });
@@ -74,15 +75,15 @@ function checkMoves(manifest: Manifest, declared: ReadonlyMap<WorkspacePath, Dec
     const say = (key: "from" | "to", message: string, hint: string) =>
       source.report("BAD_MOVE", ["moves", index, key], message, hint);
     if (from === ROOT || to === ROOT) return;
-    if (from === to) say("to", `${quote(from)} is moved onto itself`, "remove the move");
-    else if (isBelow(to, from)) say("to", `${quote(from)} cannot be moved into itself`, "move it somewhere else");
-    if (froms.has(from)) say("from", `${quote(from)} is moved twice`, "keep one of the two moves");
-    if (tos.has(to)) say("to", `two moves end at ${quote(to)}`, "keep one of the two moves");
+    if (from === to) say("to", `${nameOf(from)} is moved onto itself`, "remove the move");
+    else if (isBelow(to, from)) say("to", `${nameOf(from)} cannot be moved into itself`, "move it somewhere else");
+    if (froms.has(from)) say("from", `${nameOf(from)} is moved twice`, "keep one of the two moves");
+    if (tos.has(to)) say("to", `two moves end at ${nameOf(to)}`, "keep one of the two moves");
     const stays = declared.get(from);
     if (stays !== undefined && stays.kind !== "tree" && from !== to) {
       say(
         "from",
-        `${quote(from)} is moved away, but line ${stays.at.line} declares it`,
+        `${nameOf(from)} is moved away, but line ${stays.at.line} declares it`,
         "declare the new path instead",
       );
     }
@@ -95,6 +96,6 @@ function isContainer({ kind }: Declared): boolean {
   return kind === "directory" || kind === "tree";
 }
 
-function quote(path: WorkspacePath): string {
-  return path === ROOT ? "the root" : JSON.stringify(path);
+function nameOf(path: WorkspacePath): string {
+  return path === ROOT ? "the root" : quoted(path);
 }

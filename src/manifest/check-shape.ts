@@ -1,6 +1,7 @@
 import type { ErrorObject } from "ajv";
 import type { ManifestFile } from "./manifest-file.ts";
 import type { Keys, ManifestSource } from "./manifest-source.ts";
+import { quoted, shortened } from "./quoted.ts";
 import { suggest } from "./suggest.ts";
 import validate from "./validate-manifest.generated.js";
 
@@ -31,7 +32,7 @@ function report(error: ErrorObject, source: ManifestSource): void {
         "UNKNOWN_KEY",
         keys,
         key,
-        `unknown key \`${key}\`${keys.length === 0 ? "" : ` in ${name}`}`,
+        `unknown key \`${shortened(key)}\`${keys.length === 0 ? "" : ` in ${name}`}`,
         hint,
       );
       return;
@@ -66,7 +67,7 @@ function report(error: ErrorObject, source: ManifestSource): void {
         "WRONG_TYPE",
         keys,
         `${name} must be ${article}, not ${typeName(error.data)}`,
-        isText ? `put it in quotes: "${String(error.data)}"` : undefined,
+        isText ? `put it in quotes: ${quoted(String(error.data))}` : undefined,
       );
     }
   }
@@ -75,8 +76,9 @@ function report(error: ErrorObject, source: ManifestSource): void {
 /** `files[2].path` for people. */
 export function describe(keys: Keys): string {
   return (
-    keys.map((key, index) => (typeof key === "number" ? `[${key}]` : index === 0 ? key : `.${key}`)).join("") ||
-    "the manifest"
+    keys
+      .map((key, index) => (typeof key === "number" ? `[${key}]` : `${index === 0 ? "" : "."}${shortened(key)}`))
+      .join("") || "the manifest"
   );
 }
 

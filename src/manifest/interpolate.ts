@@ -1,6 +1,7 @@
 import type { Variables } from "./manifest.ts";
 import type { ProblemCode } from "./manifest-error.ts";
 import { ManifestError } from "./manifest-error.ts";
+import { shortened } from "./quoted.ts";
 import { suggest } from "./suggest.ts";
 
 /** What is wrong with one `${…}`: where it starts and ends in the text, and why. */
@@ -102,7 +103,7 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
   if (match === null) {
     return {
       code: "BAD_EXPRESSION",
-      message: `\${${expression.slice(0, 80)}} is not an expression`,
+      message: `\${${shortened(expression)}} is not an expression`,
       hint: "write ${vars.NAME}, ${env.NAME}, ${session.id} or ${vars.NAME:-default}; $${ is a literal ${",
     };
   }
@@ -112,7 +113,7 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
   if (otherwise !== undefined) return { value: otherwise, isSessionId: false };
   return {
     code: "UNDEFINED_NAME",
-    message: `${space}.${name} is not defined`,
+    message: `${space}.${shortened(name)} is not defined`,
     hint: missingHint(space, name, variables),
   };
 }
@@ -129,7 +130,8 @@ function missingHint(space: string, name: string, variables: Variables): string 
   if (space === "session") return "the only name there is ${session.id}";
   const known = suggest(name, Object.keys(space === "vars" ? variables.vars : variables.env));
   if (known !== undefined) return `did you mean \${${space}.${known}}?`;
+  const shown = shortened(name);
   return space === "vars"
-    ? `add ${name} to vars, or give a default: \${vars.${name}:-...}`
-    : `set ${name} in the environment, or give a default: \${env.${name}:-...}`;
+    ? `add ${shown} to vars, or give a default: \${vars.${shown}:-...}`
+    : `set ${shown} in the environment, or give a default: \${env.${shown}:-...}`;
 }
