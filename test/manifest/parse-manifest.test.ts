@@ -1,26 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ManifestError } from "../../src/manifest/manifest-error.ts";
 import { parseManifest } from "../../src/manifest/parse-manifest.ts";
+import { options, problemsOf } from "./problems-of.ts";
 import { wrongManifests } from "./wrong-manifests.ts";
+import { wrongYaml } from "./wrong-yaml.ts";
 
-const options = { file: "agb-sync.yaml", directory: "/nowhere", env: { TOKEN: "abc" } };
 const runs = Number(process.env["FUZZ_RUNS"] ?? 300);
 
-function problemsOf(text: string): readonly string[] {
-  try {
-    parseManifest(text, options);
-    return [];
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
-    return error.problems.map(({ line, column, code, message, hint }) => {
-      return `${line}:${column} ${code} ${message}${hint === undefined ? "" : ` | ${hint}`}`;
-    });
-  }
-}
-
 describe("wrong manifests", () => {
-  it.each(wrongManifests)("%s", (_name, text, problems) => {
+  it.each([...wrongYaml, ...wrongManifests])("%s", (_name, text, problems) => {
     expect(problemsOf(text)).toEqual(problems);
   });
 });

@@ -2,24 +2,6 @@
 export type WrongManifest = readonly [name: string, text: string, problems: readonly string[]];
 
 export const wrongManifests: readonly WrongManifest[] = [
-  ["nothing at all", "", ["1:1 YAML_SYNTAX the manifest is empty | start one with: agb-sync init"]],
-  ["a list", "- a\n", ["1:1 WRONG_TYPE the manifest is not a mapping | start with: version: 1"]],
-  ["a text", "hello\n", ["1:1 WRONG_TYPE the manifest is not a mapping | start with: version: 1"]],
-  [
-    "broken YAML",
-    "version: 1\nroot: [\n",
-    ["3:1 YAML_SYNTAX flow sequence in block collection must be sufficiently indented and end with a ]"],
-  ],
-  [
-    "a tab for indentation",
-    "version: 1\nfiles:\n\t- path: a\n",
-    ["3:1 YAML_SYNTAX tabs are not allowed as indentation | indent with spaces"],
-  ],
-  [
-    "a key twice",
-    "version: 1\nversion: 1\nroot: /tmp/w\n",
-    ["2:1 YAML_SYNTAX map keys must be unique | keep one of the two"],
-  ],
   ["no version", "root: /tmp/w\n", ["1:1 MISSING_KEY the manifest has no `version` | add it"]],
   ["no root", "version: 1\n", ["1:1 MISSING_KEY the manifest has no `root` | add it"]],
   ["another version", "version: 2\nroot: /tmp/w\n", ["1:10 WRONG_VALUE version must be 1"]],
