@@ -28,13 +28,10 @@ function report(error: ErrorObject, source: ManifestSource): void {
       const known = Object.keys(record(error.parentSchema?.["properties"]));
       const near = suggest(key, known);
       const hint = near === undefined ? `known here: ${known.join(", ")}` : `did you mean \`${near}\`?`;
-      source.reportKey(
-        "UNKNOWN_KEY",
-        keys,
-        key,
-        `unknown key \`${shortened(key)}\`${keys.length === 0 ? "" : ` in ${name}`}`,
-        hint,
-      );
+      // An unknown key may be a piece of a content that lacks its quotes.
+      const shown = near === undefined && source.isHidden([...keys, key]) ? "" : ` \`${shortened(key)}\``;
+      const message = `unknown key${shown}${keys.length === 0 ? "" : ` in ${name}`}`;
+      source.reportKey("UNKNOWN_KEY", keys, key, message, hint);
       return;
     }
     case "required":
@@ -67,7 +64,7 @@ function report(error: ErrorObject, source: ManifestSource): void {
         "WRONG_TYPE",
         keys,
         `${name} must be ${article}, not ${typeName(error.data)}`,
-        isText ? `put it in quotes: ${quoted(String(error.data))}` : undefined,
+        isText ? `put it in quotes${source.isHidden(keys) ? "" : `: ${quoted(String(error.data))}`}` : undefined,
       );
     }
   }

@@ -10,6 +10,8 @@ export type InterpolationFault = {
   readonly start: number;
   readonly end: number;
   readonly message: string;
+  /** The message without any part of the text but names, for where the text must not be shown. */
+  readonly unquoted?: string;
   readonly hint: string;
 };
 
@@ -76,25 +78,29 @@ export function interpolate(text: string, variables: Variables): Interpolation {
   return { text: parts.join(""), faults, values, usesSessionId };
 }
 
+/** A local template file as text. */
+export type Template = { readonly file: string; readonly text: string; readonly sensitive: boolean };
+
 /**
- * Interpolates a local template file.
+ * Interpolates a template. Nothing of a sensitive one is repeated in an error but the names in it.
  * @throws {ManifestError} with every fault at its line and column in the template.
  */
-export function interpolateText(text: string, variables: Variables, file: string): Interpolation {
+export function interpolateTemplate({ file, text, sensitive }: Template, variables: Variables): Interpolation {
   const result = interpolate(text, variables);
   if (result.faults.length === 0) return result;
   throw new ManifestError(
-    result.faults.map((fault) => {
-      const before = text.slice(0, fault.start).split("\n");
+    result.faults.map(({ code, start, end, message, unquoted = message, hint }) => {
+      const before = text.slice(0, start).split("\n");
       const column = (before.at(-1)?.length ?? 0) + 1;
-      const excerpt = text.split("\n", before.length).at(-1) ?? "";
-      return { ...fault, file, line: before.length, column, length: fault.end - fault.start, excerpt };
+      const excerpt = sensitive ? "" : (text.split("\n", before.length).at(-1) ?? "").replace(/\r$/, "");
+      const place = { file, line: before.length, column, length: end - start };
+      return { code, message: sensitive ? unquoted : message, hint, ...place, excerpt };
     }),
   );
 }
 
 type Found = { readonly value: string; readonly isSessionId: boolean };
-type Fault = Pick<InterpolationFault, "code" | "message" | "hint">;
+type Fault = Omit<InterpolationFault, "start" | "end">;
 
 const expressionPattern = /^\s*(vars|env|session)\.([A-Za-z_][A-Za-z0-9_.-]*?)\s*(?::-(.*))?$/s;
 
@@ -104,6 +110,7 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
     return {
       code: "BAD_EXPRESSION",
       message: `\${${shortened(expression)}} is not an expression`,
+      unquoted: "this is not an expression",
       hint: "write ${vars.NAME}, ${env.NAME}, ${session.id} or ${vars.NAME:-default}; $${ is a literal ${",
     };
   }

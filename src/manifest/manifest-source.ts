@@ -2,19 +2,23 @@ import type { Document, Node, ParsedNode, Scalar } from "yaml";
 import { isMap, isScalar, isSeq, LineCounter, visit } from "yaml";
 import { AgbSyncError } from "../errors.ts";
 import { expandAliases } from "./expand-aliases.ts";
+import type { TextRange } from "./hidden-ranges.ts";
+import { hiddenRanges, mentionsSensitive } from "./hidden-ranges.ts";
 import type { Interpolation } from "./interpolate.ts";
 import { interpolate } from "./interpolate.ts";
 import { keyName } from "./key-name.ts";
 import type { Position, Variables } from "./manifest.ts";
 import type { Problem, ProblemCode } from "./manifest-error.ts";
 import { parseYaml } from "./parse-yaml.ts";
-import type { YamlFault } from "./yaml-fault.ts";
 
 /** A key of a mapping or an index of a sequence. */
 export type Keys = readonly (string | number)[];
 
 /** Longest manifest that is read, in bytes of UTF-8. */
 export const MAX_MANIFEST_BYTES = 1024 * 1024;
+
+/** A problem by its place in the text; `unquoted` is the message for where the text must not be shown. */
+type Fault = Pick<Problem, "code" | "message" | "hint"> & TextRange & { readonly unquoted?: string };
 
 /** The text of a manifest with its YAML document: finds places, and collects what is wrong with it. */
 export class ManifestSource {
@@ -25,6 +29,8 @@ export class ManifestSource {
   readonly #document: Document<ParsedNode> | undefined;
   /** Nodes with a problem that is told already: nothing that follows from it is told as well. */
   readonly #doubtful: Set<unknown>;
+  /** What no excerpt and no message may show. */
+  readonly #hidden: readonly TextRange[];
   /** False when there is no document worth looking at: its problems are already collected. */
   readonly isReadable: boolean;
 
@@ -41,7 +47,12 @@ export class ManifestSource {
     const expansion = document !== undefined && isWhole ? expandAliases(document, this.#text) : undefined;
     this.isReadable = expansion?.isComplete ?? false;
     this.#doubtful = new Set(expansion?.doubtful);
-    for (const fault of [...faults, ...(expansion?.faults ?? [])]) this.#addYaml(fault);
+    if (document !== undefined && expansion?.isComplete === true) {
+      this.#hidden = hiddenRanges(document, expansion.originals);
+    } else {
+      this.#hidden = mentionsSensitive(this.#text) ? [{ start: -1, end: Number.POSITIVE_INFINITY }] : [];
+    }
+    for (const fault of [...faults, ...(expansion?.faults ?? [])]) this.#add(fault);
   }
 
   /** Interpolates every scalar value in place; what `onScalar` is told lets the caller find secrets. */
@@ -102,7 +113,12 @@ export class ManifestSource {
     if (this.#doubtful.has(node)) return;
     if (isScalar(node)) this.#doubtful.add(node);
     const [start, end] = this.#rangeOf(keys);
-    this.#add(code, start, end - start, message, hint);
+    this.#add({ code, start, end, message, ...(hint === undefined ? {} : { hint }) });
+  }
+
+  /** Whether the line on which the value at `keys` starts must not be shown, nor any part of it repeated. */
+  isHidden(keys: Keys): boolean {
+    return this.#isLineHidden(this.#lineAt(this.#rangeOf(keys)[0]));
   }
 
   /** Adds a problem at a key itself, not at its value. */
@@ -110,7 +126,7 @@ export class ManifestSource {
     const parent = this.#nodeAt(keys);
     const key = isMap(parent) ? parent.items.find((item) => keyName(item.key) === name)?.key : undefined;
     const range = isScalar(key) ? key.range : undefined;
-    if (range) this.#add(code, range[0], range[1] - range[0], message, hint);
+    if (range) this.#add({ code, start: range[0], end: range[1], message, ...(hint === undefined ? {} : { hint }) });
     else this.report(code, keys, message, hint);
   }
 
@@ -129,7 +145,7 @@ export class ManifestSource {
       const inSource = this.#text.slice(start, end).indexOf(expression);
       // Folding and escapes can make value and source differ; then the whole value is shown.
       const from = inSource < 0 ? start : start + inSource;
-      this.#add(fault.code, from, inSource < 0 ? end - start : expression.length, fault.message, fault.hint);
+      this.#add({ ...fault, start: from, end: inSource < 0 ? end : from + expression.length });
     }
     node.value = result.text;
   }
@@ -152,25 +168,31 @@ export class ManifestSource {
     return [0, 1];
   }
 
-  #addYaml({ code, start, end, message, hint }: YamlFault): void {
-    this.#add(code, start, end - start, message, hint);
-  }
-
-  #add(code: ProblemCode, start: number, length: number, message: string, hint?: string): void {
+  #add({ code, start, end, message, unquoted, hint }: Fault): void {
     const { line, col } = this.#lines.linePos(Math.min(start, this.#text.length));
-    const lineStart = start - Math.max(0, col - 1);
-    const lineEnd = this.#text.indexOf("\n", start);
-    const excerpt = this.#text.slice(Math.max(0, lineStart), lineEnd < 0 ? undefined : lineEnd).replace(/\r$/, "");
+    const shown = this.#lineAt(start);
+    const isHidden = this.#isLineHidden(shown);
     this.problems.push({
       code,
-      message,
+      message: isHidden ? (unquoted ?? message) : message,
       ...(hint === undefined ? {} : { hint }),
       file: this.#file,
       line: Math.max(1, line),
       column: Math.max(1, col),
-      length: Math.max(1, length),
-      excerpt,
+      length: Math.max(1, end - start),
+      excerpt: isHidden ? "" : this.#text.slice(shown.start, shown.end).replace(/\r$/, ""),
     });
+  }
+
+  #lineAt(position: number): TextRange {
+    const end = this.#text.indexOf("\n", position);
+    return { start: this.#text.lastIndexOf("\n", position - 1) + 1, end: end < 0 ? this.#text.length : end };
+  }
+
+  /** A `#` in a content without quotes makes a comment of the rest of an entry, `sensitive` and all. */
+  #isLineHidden({ start, end }: TextRange): boolean {
+    const [, comment = ""] = /(#.*)/.exec(this.#text.slice(start, end)) ?? [];
+    return this.#hidden.some((hidden) => hidden.start < end && start < hidden.end) || mentionsSensitive(comment);
   }
 }
 
