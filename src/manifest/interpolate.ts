@@ -13,6 +13,8 @@ export type InterpolationFault = {
   /** The message without any part of the text but names, for where the text must not be shown. */
   readonly unquoted?: string;
   readonly hint: string;
+  /** The name in `vars` that is not defined. */
+  readonly variable?: string;
 };
 
 export type Interpolation = {
@@ -28,6 +30,8 @@ export const UNKNOWN_SESSION_ID = "session-id-not-known-yet";
 
 /** Longest text that an interpolation may make, in characters. */
 const MAX_RESULT = 8 * 1024 * 1024;
+/** How far the end of an expression with another one in it is looked for, in characters. */
+const MAX_NESTED = 1000;
 
 /**
  * Replaces `${vars.x}`, `${env.X}`, `${session.id}` and their `:-default` forms; `$${` is a literal `${`. Values are put
@@ -53,10 +57,10 @@ export function interpolate(text: string, variables: Variables): Interpolation {
       continue;
     }
     push(text.slice(position, start));
-    const end = text.indexOf("}", start);
+    const end = endOf(text, start);
     if (end < 0) {
       const hint = "close it with }, or write $${ for a literal ${";
-      faults.push({ code: "BAD_EXPRESSION", start, end: text.length, message: "${ is never closed", hint });
+      faults.push({ code: "BAD_EXPRESSION", start, end: start + 2, message: "${ is never closed", hint });
       position = text.length;
       break;
     }
@@ -76,6 +80,16 @@ export function interpolate(text: string, variables: Variables): Interpolation {
     faults.push({ code: "BAD_EXPRESSION", start: 0, end: text.length, message, hint: "send large content as it is" });
   }
   return { text: parts.join(""), faults, values, usesSessionId };
+}
+
+/** Where the `}` of the expression at `start` is, expressions in its default counted; -1 if there is none. */
+function endOf(text: string, start: number): number {
+  let depth = 0;
+  for (const { 0: bracket, index } of text.slice(start, start + MAX_NESTED).matchAll(/\$\{|\}/g)) {
+    depth += bracket === "}" ? -1 : 1;
+    if (depth === 0) return start + index;
+  }
+  return text.indexOf("}", start);
 }
 
 /** A local template file as text. */
@@ -115,6 +129,13 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
     };
   }
   const [, space = "", name = "", otherwise] = match;
+  if (otherwise?.includes("${") === true) {
+    return {
+      code: "BAD_EXPRESSION",
+      message: "a default is plain text and cannot hold ${",
+      hint: "write the default out, or name it in vars",
+    };
+  }
   const value = lookUp(space, name, variables);
   if (value !== undefined) return { value, isSessionId: space === "session" };
   if (otherwise !== undefined) return { value: otherwise, isSessionId: false };
@@ -122,6 +143,7 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
     code: "UNDEFINED_NAME",
     message: `${space}.${shortened(name)} is not defined`,
     hint: missingHint(space, name, variables),
+    ...(space === "vars" ? { variable: name } : {}),
   };
 }
 

@@ -55,19 +55,26 @@ export class ManifestSource {
     for (const fault of [...faults, ...(expansion?.faults ?? [])]) this.#add(fault);
   }
 
-  /** Interpolates every scalar value in place; what `onScalar` is told lets the caller find secrets. */
+  /** Interpolates every scalar value but those of `vars` in place; `onScalar` lets the caller find secrets. */
   interpolate(variables: Variables, onScalar: (keys: Keys, result: Interpolation) => void): void {
-    const { contents } = this.#document ?? {};
     const walk = (node: unknown, keys: Keys): void => {
       if (isMap(node)) {
         for (const { key, value } of node.items) walk(value, [...keys, keyName(key) ?? ""]);
       } else if (isSeq(node)) {
         node.items.forEach((item, index) => walk(item, [...keys, index]));
-      } else if (isScalar(node) && typeof node.value === "string" && node.value.includes("${")) {
-        this.#replace(node, keys, variables, onScalar);
+      } else if (isScalar(node) && typeof node.value === "string" && node.value.includes("${") && keys[0] !== "vars") {
+        const result = interpolate(node.value, variables);
+        onScalar(keys, result);
+        this.#replace(node, node.value, result);
       }
     };
-    walk(contents, []);
+    walk(this.#document?.contents, []);
+  }
+
+  /** Puts what `written` became in place of the scalar at `keys`, and reports what was wrong with it. */
+  replace(keys: Keys, written: string, result: Interpolation): void {
+    const node = this.#nodeAt(keys);
+    if (isScalar(node)) this.#replace(node, written, result);
   }
 
   /** Scalars as they were written: `0644` stays `0644`, although YAML 1.2 reads it as the number 644. */
@@ -81,16 +88,13 @@ export class ManifestSource {
     });
   }
 
-  /** The written text of every scalar of a mapping, by key; empty when there is no such mapping. */
-  writtenScalars(key: string): ReadonlyMap<string, { readonly text: string; readonly keys: Keys }> {
-    const map = this.#document?.get(key, true);
-    const found = new Map<string, { text: string; keys: Keys }>();
-    if (!isMap(map)) return found;
-    for (const item of map.items) {
-      const name = keyName(item.key);
-      if (name === undefined || !isScalar(item.value)) continue;
-      const { value, source } = item.value;
-      found.set(name, { text: typeof value === "string" ? value : (source ?? String(value)), keys: [key, name] });
+  /** What is written behind each key of a mapping, in the order of the text; nothing for a list or a mapping. */
+  writtenValues(keys: Keys): ReadonlyMap<string, string> {
+    const map = this.#nodeAt(keys);
+    const found = new Map<string, string>();
+    for (const { key, value } of isMap(map) ? map.items : []) {
+      const text = isScalar(value) ? (typeof value.value === "string" ? value.value : value.source) : undefined;
+      found.set(keyName(key) ?? "", text ?? "");
     }
     return found;
   }
@@ -130,24 +134,18 @@ export class ManifestSource {
     else this.report(code, keys, message, hint);
   }
 
-  #replace(
-    node: Scalar,
-    keys: Keys,
-    variables: Variables,
-    onScalar: (keys: Keys, result: Interpolation) => void,
-  ): void {
-    const written = String(node.value);
-    const result = interpolate(written, variables);
-    onScalar(keys, result);
+  #replace(node: Scalar, written: string, { text, faults }: Interpolation): void {
+    if (typeof node.value === "string") node.value = text;
     const [start, end] = node.range ?? [0, 0];
-    for (const fault of result.faults) {
+    let searched = start;
+    for (const fault of faults) {
       const expression = written.slice(fault.start, fault.end);
-      const inSource = this.#text.slice(start, end).indexOf(expression);
+      const place = this.#text.slice(0, end).indexOf(expression, searched);
       // Folding and escapes can make value and source differ; then the whole value is shown.
-      const from = inSource < 0 ? start : start + inSource;
-      this.#add({ ...fault, start: from, end: inSource < 0 ? end : from + expression.length });
+      this.#add({ ...fault, start: place < 0 ? start : place, end: place < 0 ? end : place + expression.length });
+      if (place >= 0) searched = place + expression.length;
     }
-    node.value = result.text;
+    if (faults.length > 0) this.#doubtful.add(node);
   }
 
   #nodeAt(keys: Keys): unknown {

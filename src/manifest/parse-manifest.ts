@@ -18,9 +18,9 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
   const source = new ManifestSource(options.file, text);
   if (!source.isReadable) throw new ManifestError(source.problems);
   source.keepWritten((key) => key === "mode");
-  const variables = readVariables(source, options);
+  const { variables, ...read } = readVariables(source, options);
+  let { usesSessionId } = read;
   const valuesAt = new Map<string, readonly string[]>();
-  let usesSessionId = false;
   source.interpolate(variables, (keys, result) => {
     valuesAt.set(keys.join("/"), result.values);
     usesSessionId ||= result.usesSessionId;
@@ -67,16 +67,22 @@ function recordOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null ? { ...value } : {};
 }
 
-function readVariables(source: ManifestSource, options: ParseOptions): Variables {
+/** In the order of the text: a variable may use the environment and the variables above it. */
+function readVariables(source: ManifestSource, options: ParseOptions): Pick<Manifest, "variables" | "usesSessionId"> {
+  const { env, sessionId } = options;
   const vars: Record<string, string> = {};
-  const variables: Variables = {
-    vars,
-    env: options.env,
-    ...(options.sessionId === undefined ? {} : { sessionId: options.sessionId }),
-  };
-  // In the order of the text: a variable may use the environment and the variables above it.
-  for (const [name, { text }] of source.writtenScalars("vars")) vars[name] = interpolate(text, variables).text;
-  return variables;
+  const variables: Variables = { vars, env, ...(sessionId === undefined ? {} : { sessionId }) };
+  const written = source.writtenValues(["vars"]);
+  const hint = "a variable may use the environment and the variables above it";
+  let usesSessionId = false;
+  for (const [name, text] of written) {
+    const result = interpolate(text, variables);
+    const faults = result.faults.map((fault) => (written.has(fault.variable ?? "") ? { ...fault, hint } : fault));
+    source.replace(["vars", name], text, { ...result, faults });
+    vars[name] = result.text;
+    usesSessionId ||= result.usesSessionId;
+  }
+  return { variables, usesSessionId };
 }
 
 /** Everything that must not be shown: sensitive contents, and what was put into sensitive entries. */

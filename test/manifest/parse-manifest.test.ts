@@ -22,6 +22,17 @@ describe("right manifests", () => {
     expect(manifest.files[0]?.origin).toEqual({ kind: "inline", text: "one abc two ${x}" });
   });
 
+  it("gives variables what the environment and the variables above them say, and numbers as they are written", () => {
+    const text =
+      'version: 1\nroot: /tmp/w\nvars: { a: &a "${env.TOKEN}", port: 0x1f, b: "${vars.a}:${vars.port}${vars.c:-!}", c: *a }\n';
+    expect(parseManifest(text, options).variables.vars).toEqual({ a: "abc", port: "0x1f", b: "abc:0x1f!", c: "abc" });
+  });
+
+  it("knows that a variable waits for the session", () => {
+    const text = 'version: 1\nroot: /tmp/w\nvars: { a: "${session.id}" }\n';
+    expect(parseManifest(text, options).usesSessionId).toBe(true);
+  });
+
   it.each([
     ["0644", 0o644],
     ['"0755"', 0o755],

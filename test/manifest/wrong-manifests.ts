@@ -155,6 +155,40 @@ export const wrongManifests: readonly WrongManifest[] = [
     ["4:26 BAD_EXPRESSION ${ is never closed | close it with }, or write $${ for a literal ${"],
   ],
   [
+    "the same undefined variable twice",
+    `version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: "\${vars.x} \${vars.x}" }\n`,
+    [
+      "4:26 UNDEFINED_NAME vars.x is not defined | add x to vars, or give a default: ${vars.x:-...}",
+      "4:36 UNDEFINED_NAME vars.x is not defined | add x to vars, or give a default: ${vars.x:-...}",
+    ],
+  ],
+  [
+    "a variable that uses itself",
+    'version: 1\nroot: /tmp/w\nvars: { a: "${vars.a}" }\n',
+    ["3:13 UNDEFINED_NAME vars.a is not defined | a variable may use the environment and the variables above it"],
+  ],
+  [
+    "a variable that uses one below it",
+    'version: 1\nroot: /tmp/w\nvars: { a: "x${vars.b}", b: "y${vars.a}" }\nfiles: [{ path: a, content: "${vars.a}" }]\n',
+    ["3:14 UNDEFINED_NAME vars.b is not defined | a variable may use the environment and the variables above it"],
+  ],
+  [
+    "a variable that uses what nobody defines",
+    'version: 1\nroot: /tmp/w\nvars: { model: a, b: "${vars.modle} ${env.NOPE_NOPE" }\n',
+    [
+      "3:23 UNDEFINED_NAME vars.modle is not defined | did you mean ${vars.model}?",
+      "3:37 BAD_EXPRESSION ${ is never closed | close it with }, or write $${ for a literal ${",
+    ],
+  ],
+  [
+    "an expression in a default",
+    'version: 1\nroot: /tmp/w\nvars: { a: x }\nfiles: [{ path: a, content: "${vars.a:-d${vars.b}} ${env.TOKEN:-$${x}}" }]\n',
+    [
+      "4:30 BAD_EXPRESSION a default is plain text and cannot hold ${ | write the default out, or name it in vars",
+      "4:52 BAD_EXPRESSION a default is plain text and cannot hold ${ | write the default out, or name it in vars",
+    ],
+  ],
+  [
     "an absolute link target",
     "version: 1\nroot: /tmp/w\nlinks: [{ path: l, target: /etc }]\n",
     ['3:28 BAD_LINK link target "/etc" is absolute | write a target relative to the link, inside root'],
