@@ -2,13 +2,14 @@ import { posix, resolve } from "node:path";
 import { digestFromHex } from "../tree/digest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ROOT, workspacePath, workspacePathFault } from "../tree/workspace-path.ts";
-import { describe } from "./check-shape.ts";
 import { parseDuration } from "./duration.ts";
 import type { FileOrigin, FileSpec, Manifest, TreeSpec } from "./manifest.ts";
 import type { ManifestFile } from "./manifest-file.ts";
-import type { Keys, ManifestSource } from "./manifest-source.ts";
+import type { ManifestSource } from "./manifest-source.ts";
+import type { Keys } from "./manifest-tree.ts";
 import { quoted, shortened } from "./quoted.ts";
 import { normalRoot, rootFault } from "./root-fault.ts";
+import { describe } from "./shape-error.ts";
 
 /** Where a manifest comes from and what its expressions may use. */
 export type ParseOptions = {
@@ -31,16 +32,6 @@ export function buildManifest(data: ManifestFile, source: ManifestSource, option
   return new Builder(source, options, data).build();
 }
 
-export function reportRoot(source: ManifestSource, root: string, fault: string): void {
-  const hint = "choose a directory of your own, such as /tmp/workspace";
-  source.report("BAD_ROOT", ["root"], `root ${quoted(root)} ${fault}`, hint);
-}
-
-export function reportPath(source: ManifestSource, keys: Keys, text: string, fault: string): void {
-  const hint = "write a path below root, such as data/raw";
-  source.report("BAD_PATH", keys, `path ${quoted(text)} ${fault}`, hint);
-}
-
 class Builder {
   readonly #source: ManifestSource;
   readonly #options: ParseOptions;
@@ -56,7 +47,10 @@ class Builder {
     const data = this.#data;
     const prune = data.prune ?? "managed";
     const fault = rootFault(data.root, prune);
-    if (fault !== undefined) reportRoot(this.#source, data.root, fault);
+    if (fault !== undefined) {
+      const hint = "choose a directory of your own, such as /tmp/workspace";
+      this.#source.report("BAD_ROOT", ["root"], `root ${quoted(data.root)} ${fault}`, hint);
+    }
     if (data.pull !== undefined && data.pull.length > 0) this.#notYet(["pull"], "pull");
     return {
       file: this.#options.file,
@@ -81,7 +75,7 @@ class Builder {
       links: (data.links ?? []).map((entry, index) => {
         const keys = ["links", index];
         const path = this.#path(entry.path, [...keys, "path"]);
-        this.#checkTarget(path, entry.target, [...keys, "target"]);
+        if (this.#source.tree.isSound([...keys, "path"])) this.#checkTarget(path, entry.target, [...keys, "target"]);
         return { path, target: entry.target, at: this.#source.positionOf(keys) };
       }),
       moves: (data.moves ?? []).map((entry, index) => {
@@ -181,7 +175,8 @@ class Builder {
   #path(text: string, keys: Keys): WorkspacePath {
     const fault = workspacePathFault(text);
     if (fault === undefined) return workspacePath(text);
-    reportPath(this.#source, keys, text, fault);
+    const hint = "write a path below root, such as data/raw";
+    this.#source.report("BAD_PATH", keys, `path ${quoted(text)} ${fault}`, hint);
     return ROOT;
   }
 

@@ -1,7 +1,8 @@
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, isBelow, ROOT } from "../tree/workspace-path.ts";
 import type { Manifest, Position } from "./manifest.ts";
-import type { Keys, ManifestSource } from "./manifest-source.ts";
+import type { ManifestSource } from "./manifest-source.ts";
+import type { Keys } from "./manifest-tree.ts";
 import { quoted } from "./quoted.ts";
 
 type Declared = {
@@ -20,7 +21,7 @@ export function checkPaths(manifest: Manifest, source: ManifestSource): void {
     ...manifest.files.map(({ path, at }, i): Declared => ({ path, at, kind: "file", keys: ["files", i, "path"] })),
     ...manifest.trees.map(({ path, at }, i): Declared => ({ path, at, kind: "tree", keys: ["trees", i, "path"] })),
     ...manifest.links.map(({ path, at }, i): Declared => ({ path, at, kind: "link", keys: ["links", i, "path"] })),
-  ].filter(({ path, kind }) => path !== ROOT || kind === "tree");
+  ].filter(({ keys }) => source.tree.isSound(keys));
 
   const leaves = new Map<WorkspacePath, Declared>();
   const firsts = new Map<WorkspacePath, Declared>();
@@ -57,8 +58,8 @@ export function checkPaths(manifest: Manifest, source: ManifestSource): void {
 
 function checkAbsent(manifest: Manifest, declared: readonly Declared[], source: ManifestSource): void {
   manifest.absent.forEach(({ path }, index) => {
-    const wanted = declared.find((entry) => path !== ROOT && (entry.path === path || isBelow(entry.path, path)));
-    if (wanted === undefined) return;
+    const wanted = declared.find((entry) => entry.path === path || isBelow(entry.path, path));
+    if (wanted === undefined || !source.tree.isSound(["absent", index])) return;
     source.report(
       "PATH_CONFLICT",
       ["absent", index],
@@ -74,7 +75,7 @@ function checkMoves(manifest: Manifest, declared: ReadonlyMap<WorkspacePath, Dec
   manifest.moves.forEach(({ from, to }, index) => {
     const say = (key: "from" | "to", message: string, hint: string) =>
       source.report("BAD_MOVE", ["moves", index, key], message, hint);
-    if (from === ROOT || to === ROOT) return;
+    if (!source.tree.isSound(["moves", index, "from"]) || !source.tree.isSound(["moves", index, "to"])) return;
     if (from === to) say("to", `${nameOf(from)} is moved onto itself`, "remove the move");
     else if (isBelow(to, from)) say("to", `${nameOf(from)} cannot be moved into itself`, "move it somewhere else");
     if (froms.has(from)) say("from", `${nameOf(from)} is moved twice`, "keep one of the two moves");

@@ -6,8 +6,8 @@ import { suggest } from "./suggest.ts";
 /** Offsets in a text: from `start` to before `end`. */
 export type TextRange = { readonly start: number; readonly end: number };
 
-/** Keys of an entry whose values are no content. */
-const harmlessKeys = new Set(["path", "source", "template", "sha256", "mode", "sensitive", "ifPresent", "onConflict"]);
+/** Keys of an entry, beside `sensitive` itself, whose values are no content. */
+const harmlessKeys = new Set(["path", "source", "template", "sha256", "mode", "ifPresent", "onConflict"]);
 
 /**
  * Where a manifest holds what must not be shown: the content of every entry that is sensitive, or is probably meant to
@@ -42,7 +42,7 @@ export function mentionsSensitive(text: string): boolean {
 }
 
 function meansSensitive(key: string): boolean {
-  return suggest(key, ["sensitive"]) !== undefined;
+  return !harmlessKeys.has(key) && key !== "content" && suggest(key, ["sensitive"]) !== undefined;
 }
 
 function isSensitive(map: YAMLMap): boolean {
@@ -54,7 +54,8 @@ function isSensitive(map: YAMLMap): boolean {
 /** The values that may be content, and keys without a value, which may be a part of one: `{ content: a, b }`. */
 function contentsOf(map: YAMLMap): readonly unknown[] {
   return map.items.flatMap(({ key, value }) => {
-    if (isScalar(value) && harmlessKeys.has(keyName(key) ?? "")) return [];
+    const name = keyName(key) ?? "";
+    if (isScalar(value) && (harmlessKeys.has(name) || name === "sensitive")) return [];
     return isScalar(value) && value.value === null ? [key, value] : [value];
   });
 }

@@ -3,12 +3,13 @@ import { describe, expect, it } from "vitest";
 import { parseManifest } from "../../src/manifest/parse-manifest.ts";
 import { options, problemsOf } from "./problems-of.ts";
 import { wrongManifests } from "./wrong-manifests.ts";
+import { wrongShapes } from "./wrong-shapes.ts";
 import { wrongYaml } from "./wrong-yaml.ts";
 
 const runs = Number(process.env["FUZZ_RUNS"] ?? 300);
 
 describe("wrong manifests", () => {
-  it.each([...wrongYaml, ...wrongManifests])("%s", (_name, text, problems) => {
+  it.each([...wrongYaml, ...wrongShapes, ...wrongManifests])("%s", (_name, text, problems) => {
     expect(problemsOf(text)).toEqual(problems);
   });
 });

@@ -30,7 +30,7 @@ const beside: readonly (readonly [name: string, text: string, problems: readonly
   ],
   [
     "a misspelt key: Sensitiv",
-    "files: [{ path: ../a, content: SECRET, Sensitiv: yes }]\n",
+    "files: [{ path: ../a, content: SECRET, Sensitiv: true }]\n",
     [/^3:17 BAD_PATH/, /^3:40 UNKNOWN_KEY unknown key `Sensitiv`/],
   ],
   [
@@ -69,9 +69,19 @@ const beside: readonly (readonly [name: string, text: string, problems: readonly
     [/^8:14 UNDEFINED_NAME/],
   ],
   [
+    "an alias for the content",
+    "vars: { a: &a SECRET, b: '${vars.nope}' }\nfiles: [{ path: ../a, content: *a, sensitive: true }]\n",
+    [/^3:27 UNDEFINED_NAME/, /^4:17 BAD_PATH/],
+  ],
+  [
     "a variable that goes into it",
     "vars: { a: SECRET, b: '${vars.a}', c: '${vars.nope}' }\nfiles: [{ path: a, content: '${vars.b}', sensitive: true }]\n",
     [/^3:40 UNDEFINED_NAME/],
+  ],
+  [
+    "a variable of a misspelt section",
+    "var: { a: SECRET }\nfiles: [{ path: a, content: '${vars.a}', sensitive: true }]\n",
+    [/^3:1 UNKNOWN_KEY unknown key `var`/],
   ],
   [
     "an alias that is none",

@@ -17,9 +17,12 @@ export const wrongYaml: readonly WrongManifest[] = [
     ["3:1 YAML_SYNTAX tabs are not allowed as indentation | indent with spaces"],
   ],
   [
-    "a key twice",
-    "version: 1\nversion: 1\nroot: /tmp/w\n",
-    ["2:1 YAML_SYNTAX map keys must be unique | keep one of the two"],
+    "a key twice, and another mistake",
+    "version: 1\nversion: 1\nroot: /\n",
+    [
+      "2:1 YAML_SYNTAX map keys must be unique | keep one of the two",
+      '3:7 BAD_ROOT root "/" is the whole file system | choose a directory of your own, such as /tmp/workspace',
+    ],
   ],
   [
     "two documents",
