@@ -23,6 +23,8 @@ export type ParseOptions = {
 
 const DEFAULT_IMAGE = "agb-code-space-1";
 const DEFAULT_RUN_TIMEOUT_MS = 5 * 60_000;
+/** A session ends after this long, idle or not (protocol §4.4). */
+const LONGEST_SESSION_MS = 30 * 60_000;
 
 /** What stands in the manifest itself: everything but the names that it may use. */
 export type Built = Omit<Manifest, "variables" | "usesSessionId" | "secrets">;
@@ -110,6 +112,10 @@ class Builder {
     const session = this.#data.session ?? {};
     if ((session.count ?? 1) > 1) this.#notYet(["session", "count"], "session.count");
     const idleTimeoutMs = this.#duration(session.idleTimeout, ["session", "idleTimeout"]);
+    if (idleTimeoutMs !== undefined && idleTimeoutMs > LONGEST_SESSION_MS) {
+      const message = `${quoted(session.idleTimeout ?? "")} is longer than any session lives`;
+      this.#source.report("BAD_DURATION", ["session", "idleTimeout"], message, "write at most 30m");
+    }
     return {
       image: session.image ?? DEFAULT_IMAGE,
       labels: session.labels ?? {},
@@ -133,8 +139,10 @@ class Builder {
   #origin(entry: NonNullable<ManifestFile["files"]>[number], keys: Keys): FileOrigin {
     const origins = (["content", "source", "url"] as const).filter((key) => entry[key] !== undefined);
     if (origins.length !== 1) {
-      const found = origins.length === 0 ? "none of content, source and url" : `both ${origins.join(" and ")}`;
-      this.#source.report("ORIGIN", keys, `${describe(keys)} has ${found}`, "keep exactly one of them");
+      const isEmpty = origins.length === 0;
+      const found = isEmpty ? "none of content, source and url" : `both ${origins.join(" and ")}`;
+      const hint = isEmpty ? "add content: or source:" : "keep exactly one of them";
+      this.#source.report("ORIGIN", keys, `${describe(keys)} has ${found}`, hint);
     }
     if (entry.template === true && entry.source === undefined) {
       this.#source.report(
@@ -145,7 +153,8 @@ class Builder {
       );
     }
     if (entry.sha256 !== undefined && digestFromHex(entry.sha256) === undefined) {
-      this.#source.report("WRONG_VALUE", [...keys, "sha256"], "sha256 must be 64 hex digits");
+      const hint = "write the digits that sha256sum prints";
+      this.#source.report("WRONG_VALUE", [...keys, "sha256"], "sha256 must be 64 hex digits", hint);
     }
     if (entry.url !== undefined) {
       this.#notYet([...keys, "url"], "url");
@@ -219,9 +228,11 @@ class Builder {
         `link target ${quoted(target)} ${why}`,
         "write a target relative to the link, inside root",
       );
+    const reached = posix.join(posix.dirname(path), target);
     if (target.includes("\0")) say("contains a NUL character");
     else if (target.startsWith("/")) say("is absolute");
-    else if (posix.normalize(`${posix.dirname(path)}/${target}`).startsWith("..")) say("leaves root");
+    else if (/^\.\.(\/|$)/.test(reached)) say("leaves root");
+    else if (reached.replace(/\/$/, "") === path) say("is the link itself");
   }
 
   #notYet(keys: Keys, what: string): void {

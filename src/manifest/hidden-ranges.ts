@@ -6,7 +6,7 @@ import { suggest } from "./suggest.ts";
 /** Offsets in a text: from `start` to before `end`. */
 export type TextRange = { readonly start: number; readonly end: number };
 
-/** Keys of an entry, beside `sensitive` itself, whose values are no content. */
+/** Keys of an entry whose values are no content. */
 const harmlessKeys = new Set(["path", "source", "template", "sha256", "mode", "ifPresent", "onConflict"]);
 
 /**
@@ -55,7 +55,7 @@ function isSensitive(map: YAMLMap): boolean {
 function contentsOf(map: YAMLMap): readonly unknown[] {
   return map.items.flatMap(({ key, value }) => {
     const name = keyName(key) ?? "";
-    if (isScalar(value) && (harmlessKeys.has(name) || name === "sensitive")) return [];
+    if (isScalar(value) && (harmlessKeys.has(name) || typeof value.value === "boolean")) return [];
     return isScalar(value) && value.value === null ? [key, value] : [value];
   });
 }

@@ -44,6 +44,17 @@ describe("right manifests", () => {
     expect(parseManifest(text, options).files[0]?.mode).toBe(mode);
   });
 
+  it("takes moves that follow one another, the longest idle time, and links beside themselves", () => {
+    const text = `version: 1
+root: /tmp/w
+session: { idleTimeout: 30m }
+moves: [{ from: a, to: b }, { from: c, to: a }, { from: b, to: d }]
+links: [{ path: a/l, target: ../l }, { path: m, target: ..x }]
+`;
+    const { moves, links, session } = parseManifest(text, options);
+    expect([moves.length, links.length, session.idleTimeoutMs]).toEqual([3, 2, 1_800_000]);
+  });
+
   it("knows what must not be shown", () => {
     const text = 'version: 1\nroot: /tmp/w\nfiles: [{ path: f, content: "T=${env.TOKEN}", sensitive: true }]\n';
     expect(parseManifest(text, options).secrets).toEqual(["T=abc", "abc"]);

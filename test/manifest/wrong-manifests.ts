@@ -5,7 +5,7 @@ export const wrongManifests: readonly WrongManifest[] = [
   [
     "a file without content",
     "version: 1\nroot: /tmp/w\nfiles:\n  - { path: a }\n",
-    ["4:5 ORIGIN files[0] has none of content, source and url | keep exactly one of them"],
+    ["4:5 ORIGIN files[0] has none of content, source and url | add content: or source:"],
   ],
   [
     "content and source",
@@ -88,6 +88,48 @@ export const wrongManifests: readonly WrongManifest[] = [
     "version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: x }\n  - { path: ./a, content: y }\n",
     [
       '5:13 DUPLICATE_PATH "a" is declared twice, first at line 4 | remove one of the two, or give them different paths',
+    ],
+  ],
+  [
+    "a file and, before it, a directory at one path",
+    "version: 1\nroot: /tmp/w\ndirectories: [{ path: a }]\nfiles: [{ path: a, content: x }]\n",
+    [
+      '4:17 DUPLICATE_PATH "a" is declared twice, first at line 3 | remove one of the two, or give them different paths',
+    ],
+  ],
+  [
+    "a file and, after it, a directory at one path",
+    "version: 1\nroot: /tmp/w\nfiles: [{ path: a, content: x }]\ndirectories: [{ path: a }]\n",
+    [
+      '4:23 DUPLICATE_PATH "a" is declared twice, first at line 3 | remove one of the two, or give them different paths',
+    ],
+  ],
+  [
+    "two trees at paths that are none",
+    "version: 1\nroot: /tmp/w\ntrees: [{ path: ../a, source: a }, { path: ../b, source: b }]\n",
+    [
+      '3:17 BAD_PATH path "../a" contains ".." and could leave root | write a path below root, such as data/raw',
+      '3:44 BAD_PATH path "../b" contains ".." and could leave root | write a path below root, such as data/raw',
+    ],
+  ],
+  [
+    "paths that are ignored",
+    `version: 1
+root: /tmp/w
+ignore: ["*.log", "!keep.log", "out/", "\${vars.nope}*"]
+directories: [{ path: out }, { path: data }]
+files:
+  - { path: a.log, content: x }
+  - { path: keep.log, content: x }
+  - { path: out/b/c, content: x }
+links: [{ path: l.log, target: a }, { path: data/out, target: x }]
+`,
+    [
+      "3:41 UNDEFINED_NAME vars.nope is not defined | add nope to vars, or give a default: ${vars.nope:-...}",
+      '4:23 PATH_CONFLICT "out" is declared, but "out/" in ignore (line 3) matches it | change the path or the pattern: what is ignored is never written',
+      '6:13 PATH_CONFLICT "a.log" is declared, but "*.log" in ignore (line 3) matches it | change the path or the pattern: what is ignored is never written',
+      '8:13 PATH_CONFLICT "out/b/c" is declared, but "out/" in ignore (line 3) matches it | change the path or the pattern: what is ignored is never written',
+      '9:17 PATH_CONFLICT "l.log" is declared, but "*.log" in ignore (line 3) matches it | change the path or the pattern: what is ignored is never written',
     ],
   ],
   [
@@ -176,6 +218,14 @@ export const wrongManifests: readonly WrongManifest[] = [
     ['3:28 BAD_LINK link target "../../etc" leaves root | write a target relative to the link, inside root'],
   ],
   [
+    "links to themselves",
+    "version: 1\nroot: /tmp/w\nlinks: [{ path: l, target: l }, { path: a/b, target: ./../a/b/ }, { path: a/c, target: c/d }]\n",
+    [
+      '3:28 BAD_LINK link target "l" is the link itself | write a target relative to the link, inside root',
+      '3:54 BAD_LINK link target "./../a/b/" is the link itself | write a target relative to the link, inside root',
+    ],
+  ],
+  [
     "a move onto itself",
     "version: 1\nroot: /tmp/w\nmoves: [{ from: a, to: a }]\n",
     ['3:24 BAD_MOVE "a" is moved onto itself | remove the move'],
@@ -196,6 +246,54 @@ export const wrongManifests: readonly WrongManifest[] = [
     ['3:44 BAD_MOVE two moves end at "c" | keep one of the two moves'],
   ],
   [
+    "moves onto declared paths",
+    `version: 1
+root: /tmp/w
+directories: [{ path: data }]
+files: [{ path: f, content: x }]
+trees: [{ path: app, source: app }]
+links: [{ path: l, target: f }]
+moves:
+  - { from: a, to: data }
+  - { from: b, to: f }
+  - { from: c, to: app }
+  - { from: d, to: ./l }
+  - { from: e, to: f/below }
+  - { from: g, to: app/below }
+  - { from: h, to: data/below }
+`,
+    [
+      '8:20 BAD_MOVE a move ends at "data", but line 3 declares a directory there | remove the move, or move it somewhere else: what is declared gets there anyway',
+      '9:20 BAD_MOVE a move ends at "f", but line 4 declares a file there | remove the move, or move it somewhere else: what is declared gets there anyway',
+      '10:20 BAD_MOVE a move ends at "app", but line 5 declares a tree there | remove the move, or move it somewhere else: what is declared gets there anyway',
+      '11:20 BAD_MOVE a move ends at "l", but line 6 declares a link there | remove the move, or move it somewhere else: what is declared gets there anyway',
+      '12:20 BAD_MOVE a move ends at "f/below" below "f", but line 4 declares a file there | remove the move, or move it somewhere else: what is declared gets there anyway',
+    ],
+  ],
+  [
+    "a declared path that is moved away",
+    "version: 1\nroot: /tmp/w\nfiles: [{ path: a, content: x }]\nmoves: [{ from: a, to: b }]\n",
+    ['4:17 BAD_MOVE "a" is moved away, but line 3 declares it | remove one of the two'],
+  ],
+  [
+    "moves in a circle",
+    `version: 1
+root: /tmp/w
+moves:
+  - { from: a, to: b }
+  - { from: b, to: a }
+  - { from: c, to: d }
+  - { from: e, to: c }
+  - { from: d, to: e }
+  - { from: p, to: q }
+  - { from: q, to: r }
+`,
+    [
+      '5:20 BAD_MOVE the moves lead back to "a" | leave one of them out: a move is done once, not again and again',
+      '8:20 BAD_MOVE the moves lead back to "e" | leave one of them out: a move is done once, not again and again',
+    ],
+  ],
+  [
     "absent and declared",
     "version: 1\nroot: /tmp/w\nfiles: [{ path: a, content: x }]\nabsent: [a]\n",
     ['4:10 PATH_CONFLICT "a" is to be absent, but line 3 declares "a" | remove one of the two'],
@@ -214,6 +312,19 @@ export const wrongManifests: readonly WrongManifest[] = [
     "a wrong duration",
     "version: 1\nroot: /tmp/w\nsession: { image: i, idleTimeout: soon }\n",
     ['3:35 BAD_DURATION "soon" is not a duration | write a number with its unit: 500ms, 90s, 5m or 1h'],
+  ],
+  [
+    "an idle time that is longer than a session",
+    "version: 1\nroot: /tmp/w\nsession: { idleTimeout: 31m }\n",
+    ['3:25 BAD_DURATION "31m" is longer than any session lives | write at most 30m'],
+  ],
+  [
+    "a digest that is none",
+    'version: 1\nroot: /tmp/w\nfiles: [{ path: a, url: u, sha256: "12ab" }]\n',
+    [
+      "3:25 NOT_SUPPORTED_YET url is not supported yet | leave it out for now",
+      "3:36 WRONG_VALUE sha256 must be 64 hex digits | write the digits that sha256sum prints",
+    ],
   ],
   [
     "a url",
