@@ -2,7 +2,7 @@ import type { BigIntStats } from "node:fs";
 import { readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { AgbSyncError, messageOf } from "../errors.ts";
-import { interpolateText } from "../manifest/interpolate.ts";
+import { interpolateTemplate } from "../manifest/interpolate.ts";
 import type { FileSpec, Manifest, Position, TreeSpec } from "../manifest/manifest.ts";
 import type { PathPolicy, PruneScope } from "../plan/policy.ts";
 import type { Content } from "../tree/content.ts";
@@ -131,11 +131,8 @@ class SourceReader {
       );
     }
     this.#sourceDirectories.add(dirname(origin.localPath));
-    const { text } = interpolateText(
-      readFileSync(origin.localPath, "utf8"),
-      this.#manifest.variables,
-      origin.localPath,
-    );
+    const template = { file: origin.localPath, text: readFileSync(origin.localPath, "utf8"), sensitive };
+    const { text } = interpolateTemplate(template, this.#manifest.variables);
     this.#putContent(path, memoryContent(Buffer.from(text), sensitive), declaration, defaultMode(stats));
   }
 

@@ -1,26 +1,15 @@
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { ancestorsOf, isBelow, ROOT } from "../tree/workspace-path.ts";
-import type { Manifest, Position } from "./manifest.ts";
-import type { Keys, ManifestSource } from "./manifest-source.ts";
-
-type Declared = {
-  readonly path: WorkspacePath;
-  readonly kind: "directory" | "file" | "tree" | "link";
-  readonly keys: Keys;
-  readonly at: Position;
-};
+import { ancestorsOf, isBelow } from "../tree/workspace-path.ts";
+import { checkIgnored } from "./check-ignored.ts";
+import { checkMoves } from "./check-moves.ts";
+import type { Declared } from "./declared.ts";
+import { declaredPaths, isContainer, nameOf } from "./declared.ts";
+import type { Manifest } from "./manifest.ts";
+import type { ManifestSource } from "./manifest-source.ts";
 
 /** Reports what a schema cannot say: paths that are declared twice, or that contradict one another. */
 export function checkPaths(manifest: Manifest, source: ManifestSource): void {
-  const declared: Declared[] = [
-    ...manifest.directories.map(
-      ({ path, at }, i): Declared => ({ path, at, kind: "directory", keys: ["directories", i, "path"] }),
-    ),
-    ...manifest.files.map(({ path, at }, i): Declared => ({ path, at, kind: "file", keys: ["files", i, "path"] })),
-    ...manifest.trees.map(({ path, at }, i): Declared => ({ path, at, kind: "tree", keys: ["trees", i, "path"] })),
-    ...manifest.links.map(({ path, at }, i): Declared => ({ path, at, kind: "link", keys: ["links", i, "path"] })),
-  ].filter(({ path, kind }) => path !== ROOT || kind === "tree");
-
+  const declared = declaredPaths(manifest, source);
   const leaves = new Map<WorkspacePath, Declared>();
   const firsts = new Map<WorkspacePath, Declared>();
   for (const entry of declared) {
@@ -31,7 +20,7 @@ export function checkPaths(manifest: Manifest, source: ManifestSource): void {
       source.report(
         "DUPLICATE_PATH",
         entry.keys,
-        `${quote(entry.path)} is declared twice, first at line ${first.at.line}`,
+        `${nameOf(entry.path)} is declared twice, first at line ${first.at.line}`,
         "remove one of the two, or give them different paths",
       );
     }
@@ -45,56 +34,25 @@ export function checkPaths(manifest: Manifest, source: ManifestSource): void {
       source.report(
         "PATH_CONFLICT",
         entry.keys,
-        `${quote(entry.path)} lies below ${quote(ancestor)}, which is a ${leaf.kind} (line ${leaf.at.line})`,
+        `${nameOf(entry.path)} lies below ${nameOf(ancestor)}, which is a ${leaf.kind} (line ${leaf.at.line})`,
         "a file or link cannot hold other entries; change one of the two paths",
       );
     }
   }
   checkAbsent(manifest, declared, source);
   checkMoves(manifest, firsts, source);
+  checkIgnored(manifest, declared, source);
 }
 
 function checkAbsent(manifest: Manifest, declared: readonly Declared[], source: ManifestSource): void {
   manifest.absent.forEach(({ path }, index) => {
-    const wanted = declared.find((entry) => path !== ROOT && (entry.path === path || isBelow(entry.path, path)));
-    if (wanted === undefined) return;
+    const wanted = declared.find((entry) => entry.path === path || isBelow(entry.path, path));
+    if (wanted === undefined || !source.tree.isSound(["absent", index])) return;
     source.report(
       "PATH_CONFLICT",
       ["absent", index],
-      `${quote(path)} is to be absent, but line ${wanted.at.line} declares ${quote(wanted.path)}`,
+      `${nameOf(path)} is to be absent, but line ${wanted.at.line} declares ${nameOf(wanted.path)}`,
       "remove one of the two",
     );
   });
-}
-
-function checkMoves(manifest: Manifest, declared: ReadonlyMap<WorkspacePath, Declared>, source: ManifestSource): void {
-  const froms = new Set<WorkspacePath>();
-  const tos = new Set<WorkspacePath>();
-  manifest.moves.forEach(({ from, to }, index) => {
-    const say = (key: "from" | "to", message: string, hint: string) =>
-      source.report("BAD_MOVE", ["moves", index, key], message, hint);
-    if (from === ROOT || to === ROOT) return;
-    if (from === to) say("to", `${quote(from)} is moved onto itself`, "remove the move");
-    else if (isBelow(to, from)) say("to", `${quote(from)} cannot be moved into itself`, "move it somewhere else");
-    if (froms.has(from)) say("from", `${quote(from)} is moved twice`, "keep one of the two moves");
-    if (tos.has(to)) say("to", `two moves end at ${quote(to)}`, "keep one of the two moves");
-    const stays = declared.get(from);
-    if (stays !== undefined && stays.kind !== "tree" && from !== to) {
-      say(
-        "from",
-        `${quote(from)} is moved away, but line ${stays.at.line} declares it`,
-        "declare the new path instead",
-      );
-    }
-    froms.add(from);
-    tos.add(to);
-  });
-}
-
-function isContainer({ kind }: Declared): boolean {
-  return kind === "directory" || kind === "tree";
-}
-
-function quote(path: WorkspacePath): string {
-  return path === ROOT ? "the root" : JSON.stringify(path);
 }

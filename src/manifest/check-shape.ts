@@ -1,120 +1,121 @@
 import type { ErrorObject } from "ajv";
 import type { ManifestFile } from "./manifest-file.ts";
-import type { Keys, ManifestSource } from "./manifest-source.ts";
+import type { ManifestSource } from "./manifest-source.ts";
+import type { Keys } from "./manifest-tree.ts";
+import { shortened } from "./quoted.ts";
+import { describe, describeValue, keysOf, missingKey, unknownKey } from "./shape-error.ts";
 import { suggest } from "./suggest.ts";
 import validate from "./validate-manifest.generated.js";
 
-/** Reports everything that the schema does not allow; true when there is nothing. */
-export function checkShape(data: unknown, source: ManifestSource): data is ManifestFile {
-  if (validate(data)) return true;
+/** How often a manifest is mended at most: each time shows what is wrong a level further down, and there are five. */
+const MAX_ROUNDS = 12;
+
+/** The keys that say what a file holds. */
+const origins = ["content", "source", "url"];
+
+/** What goes where a value is missing or of no use, by key, and for all other keys. */
+const standIns: Readonly<Record<string, string | number>> = {
+  version: 1,
+  root: "/stand-in",
+  content: "",
+  sha256: "0".repeat(64),
+};
+const STAND_IN = "stand-in";
+
+/**
+ * Reports misspelt keys and gives them their right names, so that what they hold counts and is checked. To be done
+ * before interpolation, which needs `vars`.
+ */
+export function correctKeys(source: ManifestSource): void {
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    if (validate(source.tree.toData())) return;
+    const corrected = (validate.errors ?? []).filter((error) => correctKey(error, source));
+    if (corrected.length === 0) return;
+  }
+}
+
+/**
+ * Reports everything that the schema does not allow. Gives the data with stand-ins for all of that, so that the rest
+ * can be checked too; undefined when that cannot be done.
+ */
+export function checkShape(source: ManifestSource): ManifestFile | undefined {
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    const data = source.tree.toData();
+    if (validate(data)) return data;
+    const errors = validate.errors ?? [];
+    if (round === 0) reportAll(errors, source);
+    for (const error of errors) mend(error, source);
+  }
+  return undefined;
+}
+
+/** True when the error is about a key that now has another name, or is gone. */
+function correctKey(error: ErrorObject, source: ManifestSource): boolean {
+  const unknown = unknownKey(error);
+  if (unknown === undefined) return false;
+  const { key, known } = unknown;
+  const keys = keysOf(error);
+  if (key === "<<") {
+    source.reportKey("UNKNOWN_KEY", [...keys, key], "merge keys (<<) are not supported", "write the keys out");
+    source.tree.drop([...keys, key]);
+    source.tree.doubt(keys);
+    return true;
+  }
+  const near = suggest(key, known);
+  const others = source.tree.keysAt(keys);
+  if (near === undefined || others.includes(near)) return false;
+  if (origins.includes(near) && others.some((other) => origins.includes(other))) return false;
+  reportUnknown(error, source);
+  source.tree.rename([...keys, key], near);
+  return true;
+}
+
+function reportAll(errors: readonly ErrorObject[], source: ManifestSource): void {
   const seen = new Set<string>();
-  for (const error of validate.errors ?? []) {
-    // anyOf repeats what its branches said; one problem a place is enough.
-    const place = `${error.instancePath} ${error.keyword === "additionalProperties" ? text(error, "additionalProperty") : ""}`;
-    if (error.keyword !== "additionalProperties" && error.keyword !== "required" && seen.has(place)) continue;
-    seen.add(place);
-    report(error, source);
-  }
-  return false;
-}
-
-function report(error: ErrorObject, source: ManifestSource): void {
-  const keys = keysOf(error.instancePath);
-  const name = describe(keys);
-  switch (error.keyword) {
-    case "additionalProperties": {
-      const key = text(error, "additionalProperty");
-      const known = Object.keys(record(error.parentSchema?.["properties"]));
-      const near = suggest(key, known);
-      const hint = near === undefined ? `known here: ${known.join(", ")}` : `did you mean \`${near}\`?`;
-      source.reportKey(
-        "UNKNOWN_KEY",
-        keys,
-        key,
-        `unknown key \`${key}\`${keys.length === 0 ? "" : ` in ${name}`}`,
-        hint,
-      );
-      return;
-    }
-    case "required":
-      source.report(
-        "MISSING_KEY",
-        keys,
-        `${keys.length === 0 ? "the manifest" : name} has no \`${text(error, "missingProperty")}\``,
-        "add it",
-      );
-      return;
-    case "enum":
-    case "const": {
-      const allowed = Array.isArray(error.schema) ? error.schema.map(String) : [String(error.schema)];
-      const near = suggest(String(error.data), allowed);
-      const hint = near === undefined || allowed.length === 1 ? undefined : `did you mean ${near}?`;
-      source.report("WRONG_VALUE", keys, `${name} must be ${allowed.join(", ").replace(/, ([^,]*)$/, " or $1")}`, hint);
-      return;
-    }
-    case "minLength":
-      source.report("WRONG_VALUE", keys, `${name} is empty`, "write a value, or leave the key out");
-      return;
-    case "minimum":
-      source.report("WRONG_VALUE", keys, `${name} must be at least ${String(error.schema)}`);
-      return;
-    default: {
-      const wanted = Array.isArray(error.schema) ? error.schema.join(" or ") : String(error.schema);
-      const isText = error.schema === "string" && (typeof error.data === "number" || typeof error.data === "boolean");
-      const article = wanted === "array" ? "a list" : wanted === "object" ? "a mapping" : `a ${wanted}`;
-      source.report(
-        "WRONG_TYPE",
-        keys,
-        `${name} must be ${article}, not ${typeName(error.data)}`,
-        isText ? `put it in quotes: "${String(error.data)}"` : undefined,
-      );
+  for (const error of errors) {
+    const keys = keysOf(error);
+    const missing = missingKey(error);
+    if (unknownKey(error) !== undefined) reportUnknown(error, source);
+    else if (missing !== undefined) {
+      const what = keys.length === 0 ? "the manifest" : describe(keys);
+      source.report("MISSING_KEY", keys, `${what} has no \`${missing}\``, "add it");
+    } else if (!seen.has(error.instancePath)) {
+      // anyOf repeats what its branches said; one problem a place is enough.
+      seen.add(error.instancePath);
+      const { code, message, hint } = describeValue(error, source.isHidden(keys));
+      source.report(code, keys, message, hint);
     }
   }
 }
 
-/** `files[2].path` for people. */
-export function describe(keys: Keys): string {
-  return (
-    keys.map((key, index) => (typeof key === "number" ? `[${key}]` : index === 0 ? key : `.${key}`)).join("") ||
-    "the manifest"
-  );
+function reportUnknown(error: ErrorObject, source: ManifestSource): void {
+  const { key, known } = unknownKey(error) ?? { key: "", known: [] };
+  const keys = keysOf(error);
+  const near = suggest(key, known);
+  const hint = near === undefined ? `known here: ${known.join(", ")}` : `did you mean \`${near}\`?`;
+  // An unknown key may be a piece of a content that lacks its quotes.
+  const shown = near === undefined && source.isHidden([...keys, key]) ? "" : ` \`${shortened(key)}\``;
+  const message = `unknown key${shown}${keys.length === 0 ? "" : ` in ${describe(keys)}`}`;
+  source.reportKey("UNKNOWN_KEY", [...keys, key], message, hint);
 }
 
-function keysOf(pointer: string): Keys {
-  return pointer
-    .split("/")
-    .slice(1)
-    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"))
-    .map((part, index, parts) =>
-      /^\d+$/.test(part) && index > 0 && lists.has(parts[index - 1] ?? "") ? Number(part) : part,
-    );
+/** Leaves out what is wrong, or puts a stand-in there if something has to be there. */
+function mend(error: ErrorObject, source: ManifestSource): void {
+  const keys = keysOf(error);
+  const unknown = unknownKey(error);
+  const missing = missingKey(error);
+  if (unknown !== undefined) mendKey([...keys, unknown.key], source);
+  else if (missing !== undefined) source.tree.standIn([...keys, missing], standIns[missing] ?? STAND_IN);
+  else if (typeof keys.at(-1) === "number") source.tree.standIn(keys, error.schema === "object" ? {} : STAND_IN);
+  else mendKey(keys, source);
 }
 
-const lists = new Set([
-  "directories",
-  "files",
-  "trees",
-  "links",
-  "moves",
-  "absent",
-  "run",
-  "pull",
-  "ignore",
-  "exclude",
-  "onChange",
-]);
-
-function typeName(value: unknown): string {
-  if (value === null) return "nothing";
-  if (Array.isArray(value)) return "a list";
-  return typeof value === "object" ? "a mapping" : `a ${typeof value}`;
-}
-
-function text(error: ErrorObject, name: string): string {
-  const value = record(error.params)[name];
-  return typeof value === "string" ? value : "";
-}
-
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? { ...value } : {};
+function mendKey(keys: Keys, source: ManifestSource): void {
+  const entry = keys.slice(0, -1);
+  const standIn = standIns[String(keys.at(-1))];
+  if (standIn === undefined) source.tree.drop(keys);
+  else source.tree.standIn(keys, standIn);
+  // What is left out may have been the content, by another name.
+  const hasNoOrigin = !source.tree.keysAt(entry).some((key) => origins.includes(key));
+  if (entry[0] === "files" && entry.length === 2 && hasNoOrigin) source.tree.standIn([...entry, "content"], "");
 }

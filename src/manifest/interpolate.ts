@@ -1,6 +1,7 @@
 import type { Variables } from "./manifest.ts";
 import type { ProblemCode } from "./manifest-error.ts";
 import { ManifestError } from "./manifest-error.ts";
+import { shortened } from "./quoted.ts";
 import { suggest } from "./suggest.ts";
 
 /** What is wrong with one `${…}`: where it starts and ends in the text, and why. */
@@ -9,7 +10,11 @@ export type InterpolationFault = {
   readonly start: number;
   readonly end: number;
   readonly message: string;
+  /** The message without any part of the text but names, for where the text must not be shown. */
+  readonly unquoted?: string;
   readonly hint: string;
+  /** The name in `vars` that is not defined. */
+  readonly variable?: string;
 };
 
 export type Interpolation = {
@@ -25,6 +30,8 @@ export const UNKNOWN_SESSION_ID = "session-id-not-known-yet";
 
 /** Longest text that an interpolation may make, in characters. */
 const MAX_RESULT = 8 * 1024 * 1024;
+/** How far the end of an expression with another one in it is looked for, in characters. */
+const MAX_NESTED = 1000;
 
 /**
  * Replaces `${vars.x}`, `${env.X}`, `${session.id}` and their `:-default` forms; `$${` is a literal `${`. Values are put
@@ -50,10 +57,10 @@ export function interpolate(text: string, variables: Variables): Interpolation {
       continue;
     }
     push(text.slice(position, start));
-    const end = text.indexOf("}", start);
+    const end = endOf(text, start);
     if (end < 0) {
       const hint = "close it with }, or write $${ for a literal ${";
-      faults.push({ code: "BAD_EXPRESSION", start, end: text.length, message: "${ is never closed", hint });
+      faults.push({ code: "BAD_EXPRESSION", start, end: start + 2, message: "${ is never closed", hint });
       position = text.length;
       break;
     }
@@ -75,25 +82,39 @@ export function interpolate(text: string, variables: Variables): Interpolation {
   return { text: parts.join(""), faults, values, usesSessionId };
 }
 
+/** Where the `}` of the expression at `start` is, expressions in its default counted; -1 if there is none. */
+function endOf(text: string, start: number): number {
+  let depth = 0;
+  for (const { 0: bracket, index } of text.slice(start, start + MAX_NESTED).matchAll(/\$\{|\}/g)) {
+    depth += bracket === "}" ? -1 : 1;
+    if (depth === 0) return start + index;
+  }
+  return text.indexOf("}", start);
+}
+
+/** A local template file as text. */
+export type Template = { readonly file: string; readonly text: string; readonly sensitive: boolean };
+
 /**
- * Interpolates a local template file.
+ * Interpolates a template. Nothing of a sensitive one is repeated in an error but the names in it.
  * @throws {ManifestError} with every fault at its line and column in the template.
  */
-export function interpolateText(text: string, variables: Variables, file: string): Interpolation {
+export function interpolateTemplate({ file, text, sensitive }: Template, variables: Variables): Interpolation {
   const result = interpolate(text, variables);
   if (result.faults.length === 0) return result;
   throw new ManifestError(
-    result.faults.map((fault) => {
-      const before = text.slice(0, fault.start).split("\n");
+    result.faults.map(({ code, start, end, message, unquoted = message, hint }) => {
+      const before = text.slice(0, start).split("\n");
       const column = (before.at(-1)?.length ?? 0) + 1;
-      const excerpt = text.split("\n", before.length).at(-1) ?? "";
-      return { ...fault, file, line: before.length, column, length: fault.end - fault.start, excerpt };
+      const excerpt = sensitive ? "" : (text.split("\n", before.length).at(-1) ?? "").replace(/\r$/, "");
+      const place = { file, line: before.length, column, length: end - start };
+      return { code, message: sensitive ? unquoted : message, hint, ...place, excerpt };
     }),
   );
 }
 
 type Found = { readonly value: string; readonly isSessionId: boolean };
-type Fault = Pick<InterpolationFault, "code" | "message" | "hint">;
+type Fault = Omit<InterpolationFault, "start" | "end">;
 
 const expressionPattern = /^\s*(vars|env|session)\.([A-Za-z_][A-Za-z0-9_.-]*?)\s*(?::-(.*))?$/s;
 
@@ -102,18 +123,27 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
   if (match === null) {
     return {
       code: "BAD_EXPRESSION",
-      message: `\${${expression.slice(0, 80)}} is not an expression`,
+      message: `\${${shortened(expression)}} is not an expression`,
+      unquoted: "this is not an expression",
       hint: "write ${vars.NAME}, ${env.NAME}, ${session.id} or ${vars.NAME:-default}; $${ is a literal ${",
     };
   }
   const [, space = "", name = "", otherwise] = match;
+  if (otherwise?.includes("${") === true) {
+    return {
+      code: "BAD_EXPRESSION",
+      message: "a default is plain text and cannot hold ${",
+      hint: "write the default out, or name it in vars",
+    };
+  }
   const value = lookUp(space, name, variables);
   if (value !== undefined) return { value, isSessionId: space === "session" };
   if (otherwise !== undefined) return { value: otherwise, isSessionId: false };
   return {
     code: "UNDEFINED_NAME",
-    message: `${space}.${name} is not defined`,
+    message: `${space}.${shortened(name)} is not defined`,
     hint: missingHint(space, name, variables),
+    ...(space === "vars" ? { variable: name } : {}),
   };
 }
 
@@ -129,7 +159,8 @@ function missingHint(space: string, name: string, variables: Variables): string 
   if (space === "session") return "the only name there is ${session.id}";
   const known = suggest(name, Object.keys(space === "vars" ? variables.vars : variables.env));
   if (known !== undefined) return `did you mean \${${space}.${known}}?`;
+  const shown = shortened(name);
   return space === "vars"
-    ? `add ${name} to vars, or give a default: \${vars.${name}:-...}`
-    : `set ${name} in the environment, or give a default: \${env.${name}:-...}`;
+    ? `add ${shown} to vars, or give a default: \${vars.${shown}:-...}`
+    : `set ${shown} in the environment, or give a default: \${env.${shown}:-...}`;
 }

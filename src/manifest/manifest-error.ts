@@ -48,18 +48,40 @@ export class ManifestError extends AgbSyncError {
   }
 }
 
-/** Tabs would put the carets beside what they point at. */
+/** Characters of a long line that are shown, and how many of them stand before what is wrong. */
 const LONGEST_EXCERPT = 160;
+const LONGEST_BEFORE = 120;
 
 /** A problem as people read it: place and message, the line, carets under the offending text, the hint. */
 export function formatProblem(problem: Problem): string {
-  const { file, line, column, length, excerpt } = problem;
-  const head = `${file}:${line}:${column}: ${problem.message} (${problem.code})`;
-  const hint = problem.hint === undefined ? [] : [`  ${problem.hint}`];
-  const shown = excerpt.slice(0, LONGEST_EXCERPT);
-  if (shown.trim() === "" || column > shown.length + 1) return [head, ...hint].join("\n");
-  const before = printable(shown.slice(0, column - 1).replaceAll("\t", " "));
-  const text = before + printable(shown.slice(column - 1).replaceAll("\t", " "));
-  const carets = "^".repeat(Math.max(1, Math.min(length, shown.length - column + 1)));
-  return [head, `    ${text}`, `    ${" ".repeat(before.length)}${carets}`, ...hint].join("\n");
+  const { file, line, column, message, code, hint } = problem;
+  const head = `${printable(file)}:${line}:${column}: ${printable(message)} (${code})`;
+  return [head, ...underlined(problem), ...(hint === undefined ? [] : [`  ${printable(hint)}`])].join("\n");
+}
+
+/** The line and its carets; nothing where there is no line to show. Widths are those of the escaped text. */
+function underlined({ column, length, excerpt }: Problem): readonly string[] {
+  const at = column - 1;
+  if (excerpt.trim() === "" || at > excerpt.length) return [];
+  const from = Math.max(0, at - LONGEST_BEFORE);
+  const to = from + LONGEST_EXCERPT;
+  // A tab would put the carets beside what they point at.
+  const piece = (start: number, end: number) => printable(excerpt.slice(start, end).replaceAll("\t", " "));
+  const end = Math.min(at + length, to);
+  const before = `${from > 0 ? "…" : ""}${piece(from, at)}`;
+  const offending = piece(at, end);
+  const after = `${piece(end, to)}${excerpt.length > to ? "…" : ""}`;
+  const carets = "^".repeat(Math.max(1, columnsOf(offending)));
+  return [`    ${before}${offending}${after}`, `    ${" ".repeat(columnsOf(before))}${carets}`];
+}
+
+const takesNone = /^[\p{Mn}\p{Me}]$/u;
+const takesTwo =
+  /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]$/u;
+
+/** How many columns a terminal gives to escaped text: none to combining marks, two to wide characters. */
+function columnsOf(text: string): number {
+  let columns = 0;
+  for (const character of text) columns += takesNone.test(character) ? 0 : takesTwo.test(character) ? 2 : 1;
+  return columns;
 }

@@ -1,30 +1,12 @@
-import { posix, resolve } from "node:path";
-import { digestFromHex } from "../tree/digest.ts";
-import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { ROOT, workspacePath, workspacePathFault } from "../tree/workspace-path.ts";
+import type { ParseOptions } from "./build-manifest.ts";
+import { buildManifest } from "./build-manifest.ts";
 import { checkPaths } from "./check-paths.ts";
-import { checkShape, describe } from "./check-shape.ts";
-import { parseDuration } from "./duration.ts";
+import { checkShape, correctKeys } from "./check-shape.ts";
 import { interpolate } from "./interpolate.ts";
-import type { FileOrigin, FileSpec, Manifest, TreeSpec, Variables } from "./manifest.ts";
+import type { Manifest, Variables } from "./manifest.ts";
 import { ManifestError } from "./manifest-error.ts";
 import type { ManifestFile } from "./manifest-file.ts";
-import type { Keys } from "./manifest-source.ts";
 import { ManifestSource } from "./manifest-source.ts";
-import { normalRoot, rootFault } from "./root-fault.ts";
-
-/** Where a manifest comes from and what its expressions may use. */
-export type ParseOptions = {
-  /** As shown in messages. */
-  readonly file: string;
-  /** Absolute local directory that sources are relative to. */
-  readonly directory: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly sessionId?: string;
-};
-
-const DEFAULT_IMAGE = "agb-code-space-1";
-const DEFAULT_RUN_TIMEOUT_MS = 5 * 60_000;
 
 /**
  * From text to a checked manifest. Looks at no file.
@@ -33,24 +15,19 @@ const DEFAULT_RUN_TIMEOUT_MS = 5 * 60_000;
 export function parseManifest(text: string, options: ParseOptions): Manifest {
   const source = new ManifestSource(options.file, text);
   if (!source.isReadable) throw new ManifestError(source.problems);
-  source.keepWritten((key) => key === "mode");
-  const variables = readVariables(source, options);
+  correctKeys(source);
+  source.tree.keepWritten("mode");
+  const { variables, ...read } = readVariables(source, options);
+  let { usesSessionId } = read;
   const valuesAt = new Map<string, readonly string[]>();
-  let usesSessionId = false;
   source.interpolate(variables, (keys, result) => {
     valuesAt.set(keys.join("/"), result.values);
     usesSessionId ||= result.usesSessionId;
   });
-  const data = source.toData();
-  if (!checkShape(data, source)) {
-    checkLoosely(data, source);
-    throw new ManifestError(source.problems);
-  }
-  if (source.problems.length > 0) throw new ManifestError(source.problems);
-
-  const builder = new Builder(source, options, data);
+  const data = checkShape(source);
+  if (data === undefined) throw new ManifestError(source.problems);
   const manifest: Manifest = {
-    ...builder.build(),
+    ...buildManifest(data, source, options),
     variables,
     usesSessionId,
     secrets: secretsOf(data, valuesAt),
@@ -60,50 +37,25 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
   return manifest;
 }
 
-/** What can be said about root and paths although the shape is wrong, so that every problem is told in one go. */
-function checkLoosely(data: unknown, source: ManifestSource): void {
-  const top = recordOf(data);
-  const { root } = top;
-  const fault =
-    typeof root === "string" && root !== "" ? rootFault(root, top["prune"] === "all" ? "all" : "managed") : undefined;
-  if (fault !== undefined) reportRoot(source, String(root), fault);
-  for (const section of ["directories", "files", "trees", "links", "absent"]) {
-    const entries: unknown = top[section];
-    if (!Array.isArray(entries)) continue;
-    entries.forEach((entry: unknown, index) => {
-      const path: unknown = typeof entry === "string" ? entry : recordOf(entry)["path"];
-      if (typeof path !== "string" || path === "" || (section === "trees" && /^\.\/?$/.test(path))) return;
-      const keys = typeof entry === "string" ? [section, index] : [section, index, "path"];
-      const pathFault = workspacePathFault(path);
-      if (pathFault !== undefined) reportPath(source, keys, path, pathFault);
-    });
-  }
-}
-
-function recordOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? { ...value } : {};
-}
-
-function reportRoot(source: ManifestSource, root: string, fault: string): void {
-  const hint = "choose a directory of your own, such as /tmp/workspace";
-  source.report("BAD_ROOT", ["root"], `root ${JSON.stringify(root)} ${fault}`, hint);
-}
-
-function reportPath(source: ManifestSource, keys: Keys, text: string, fault: string): void {
-  const hint = "write a path below root, such as data/raw";
-  source.report("BAD_PATH", keys, `path ${JSON.stringify(text)} ${fault}`, hint);
-}
-
-function readVariables(source: ManifestSource, options: ParseOptions): Variables {
+/** In the order of the text: a variable may use the environment and the variables above it. */
+function readVariables(source: ManifestSource, options: ParseOptions): Pick<Manifest, "variables" | "usesSessionId"> {
+  const { env, sessionId } = options;
   const vars: Record<string, string> = {};
-  const variables: Variables = {
-    vars,
-    env: options.env,
-    ...(options.sessionId === undefined ? {} : { sessionId: options.sessionId }),
-  };
-  // In the order of the text: a variable may use the environment and the variables above it.
-  for (const [name, { text }] of source.writtenScalars("vars")) vars[name] = interpolate(text, variables).text;
-  return variables;
+  const variables: Variables = { vars, env, ...(sessionId === undefined ? {} : { sessionId }) };
+  const names = source.tree.keysAt(["vars"]);
+  const hint = "a variable may use the environment and the variables above it";
+  let usesSessionId = false;
+  for (const name of names) {
+    const text = source.tree.writtenAt(["vars", name]);
+    const result = interpolate(text, variables);
+    const faults = result.faults.map((fault) =>
+      fault.variable !== undefined && names.includes(fault.variable) ? { ...fault, hint } : fault,
+    );
+    source.replace(["vars", name], text, { ...result, faults });
+    vars[name] = result.text;
+    usesSessionId ||= result.usesSessionId;
+  }
+  return { variables, usesSessionId };
 }
 
 /** Everything that must not be shown: sensitive contents, and what was put into sensitive entries. */
@@ -116,200 +68,4 @@ function secretsOf(data: ManifestFile, valuesAt: ReadonlyMap<string, readonly st
   });
   secrets.delete("");
   return [...secrets].toSorted((one, other) => other.length - one.length);
-}
-
-type Built = Omit<Manifest, "variables" | "usesSessionId" | "secrets">;
-
-/** Turns the written form into the checked one, entry by entry; reports instead of throwing. */
-class Builder {
-  readonly #source: ManifestSource;
-  readonly #options: ParseOptions;
-  readonly #data: ManifestFile;
-
-  constructor(source: ManifestSource, options: ParseOptions, data: ManifestFile) {
-    this.#source = source;
-    this.#options = options;
-    this.#data = data;
-  }
-
-  build(): Built {
-    const data = this.#data;
-    const prune = data.prune ?? "managed";
-    const fault = rootFault(data.root, prune);
-    if (fault !== undefined) reportRoot(this.#source, data.root, fault);
-    if (data.pull !== undefined && data.pull.length > 0) this.#notYet(["pull"], "pull");
-    return {
-      file: this.#options.file,
-      directory: this.#options.directory,
-      session: this.#session(),
-      root: normalRoot(data.root),
-      prune,
-      onConflict: data.onConflict ?? "skip",
-      ignore: data.ignore ?? [],
-      directories: (data.directories ?? []).map((entry, index) => {
-        const keys = ["directories", index];
-        const mode = this.#mode(entry.mode, [...keys, "mode"]);
-        return {
-          path: this.#path(entry.path, [...keys, "path"]),
-          ...mode,
-          ...(entry.prune === undefined ? {} : { prune: entry.prune }),
-          at: this.#source.positionOf(keys),
-        };
-      }),
-      files: (data.files ?? []).map((entry, index) => this.#file(entry, ["files", index])),
-      trees: (data.trees ?? []).map((entry, index) => this.#tree(entry, ["trees", index])),
-      links: (data.links ?? []).map((entry, index) => {
-        const keys = ["links", index];
-        const path = this.#path(entry.path, [...keys, "path"]);
-        this.#checkTarget(path, entry.target, [...keys, "target"]);
-        return { path, target: entry.target, at: this.#source.positionOf(keys) };
-      }),
-      moves: (data.moves ?? []).map((entry, index) => {
-        const keys = ["moves", index];
-        return {
-          from: this.#path(entry.from, [...keys, "from"]),
-          to: this.#path(entry.to, [...keys, "to"]),
-          at: this.#source.positionOf(keys),
-        };
-      }),
-      absent: (data.absent ?? []).map((path, index) => {
-        const keys = ["absent", index];
-        return { path: this.#path(path, keys), at: this.#source.positionOf(keys) };
-      }),
-      run: (data.run ?? []).map((entry, index) => {
-        const keys = ["run", index];
-        const cwd = entry.cwd === undefined || entry.cwd === "." ? ROOT : this.#path(entry.cwd, [...keys, "cwd"]);
-        const timeoutMs = this.#duration(entry.timeout, [...keys, "timeout"]) ?? DEFAULT_RUN_TIMEOUT_MS;
-        return {
-          command: entry.command,
-          cwd,
-          onChange: entry.onChange ?? [],
-          timeoutMs,
-          at: this.#source.positionOf(keys),
-        };
-      }),
-      pull: [],
-    };
-  }
-
-  #session(): Manifest["session"] {
-    const session = this.#data.session ?? {};
-    if ((session.count ?? 1) > 1) this.#notYet(["session", "count"], "session.count");
-    const idleTimeoutMs = this.#duration(session.idleTimeout, ["session", "idleTimeout"]);
-    return {
-      image: session.image ?? DEFAULT_IMAGE,
-      labels: session.labels ?? {},
-      ...(session.name === undefined ? {} : { name: session.name }),
-      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs: idleTimeoutMs }),
-    };
-  }
-
-  #file(entry: NonNullable<ManifestFile["files"]>[number], keys: Keys): FileSpec {
-    return {
-      path: this.#path(entry.path, [...keys, "path"]),
-      origin: this.#origin(entry, keys),
-      ...this.#mode(entry.mode, [...keys, "mode"]),
-      sensitive: entry.sensitive ?? false,
-      seedOnly: entry.ifPresent === "keep",
-      ...(entry.onConflict === undefined ? {} : { onConflict: entry.onConflict }),
-      at: this.#source.positionOf(keys),
-    };
-  }
-
-  #origin(entry: NonNullable<ManifestFile["files"]>[number], keys: Keys): FileOrigin {
-    const origins = (["content", "source", "url"] as const).filter((key) => entry[key] !== undefined);
-    if (origins.length !== 1) {
-      const found = origins.length === 0 ? "none of content, source and url" : `both ${origins.join(" and ")}`;
-      this.#source.report("ORIGIN", keys, `${describe(keys)} has ${found}`, "keep exactly one of them");
-    }
-    if (entry.template === true && entry.source === undefined) {
-      this.#source.report(
-        "ORIGIN",
-        [...keys, "template"],
-        "template goes with source only",
-        "content is always interpolated",
-      );
-    }
-    if (entry.sha256 !== undefined && digestFromHex(entry.sha256) === undefined) {
-      this.#source.report("WRONG_VALUE", [...keys, "sha256"], "sha256 must be 64 hex digits");
-    }
-    if (entry.url !== undefined) {
-      this.#notYet([...keys, "url"], "url");
-      if (entry.sha256 === undefined)
-        this.#source.report("MISSING_KEY", keys, `${describe(keys)} has a url but no \`sha256\``, "add it");
-    }
-    if (entry.source !== undefined) {
-      return { kind: "source", localPath: this.#local(entry.source), template: entry.template ?? false };
-    }
-    return { kind: "inline", text: entry.content ?? "" };
-  }
-
-  #tree(entry: NonNullable<ManifestFile["trees"]>[number], keys: Keys): TreeSpec {
-    const isRoot = entry.path === "." || entry.path === "./";
-    return {
-      source: this.#local(entry.source),
-      path: isRoot ? ROOT : this.#path(entry.path, [...keys, "path"]),
-      exclude: entry.exclude ?? [],
-      gitignore: entry.gitignore ?? false,
-      ...(entry.prune === undefined ? {} : { prune: entry.prune }),
-      ...(entry.onConflict === undefined ? {} : { onConflict: entry.onConflict }),
-      at: this.#source.positionOf(keys),
-    };
-  }
-
-  /** The root stands in for a path that is no path: its problem is reported, and nothing goes on from here. */
-  #path(text: string, keys: Keys): WorkspacePath {
-    const fault = workspacePathFault(text);
-    if (fault === undefined) return workspacePath(text);
-    reportPath(this.#source, keys, text, fault);
-    return ROOT;
-  }
-
-  #local(path: string): string {
-    return resolve(this.#options.directory, path);
-  }
-
-  #mode(mode: string | number | undefined, keys: Keys): { mode?: number } {
-    if (mode === undefined) return {};
-    const digits = /^(?:0o?)?([0-7]{3,4})$/.exec(String(mode))?.[1];
-    if (digits !== undefined) return { mode: Number.parseInt(digits, 8) };
-    this.#source.report(
-      "BAD_MODE",
-      keys,
-      `mode ${String(mode)} is not octal`,
-      'write three or four octal digits in quotes, such as "0755"',
-    );
-    return {};
-  }
-
-  #duration(text: string | undefined, keys: Keys): number | undefined {
-    if (text === undefined) return undefined;
-    const milliseconds = parseDuration(text);
-    if (milliseconds === undefined || milliseconds === 0) {
-      this.#source.report(
-        "BAD_DURATION",
-        keys,
-        `${JSON.stringify(text)} is not a duration`,
-        "write a number with its unit: 500ms, 90s, 5m or 1h",
-      );
-    }
-    return milliseconds;
-  }
-
-  #checkTarget(path: WorkspacePath, target: string, keys: Keys): void {
-    const say = (why: string) =>
-      this.#source.report(
-        "BAD_LINK",
-        keys,
-        `link target ${JSON.stringify(target)} ${why}`,
-        "write a target relative to the link, inside root",
-      );
-    if (target.includes("\0")) say("contains a NUL character");
-    else if (target.startsWith("/")) say("is absolute");
-    else if (posix.normalize(`${posix.dirname(path)}/${target}`).startsWith("..")) say("leaves root");
-  }
-
-  #notYet(keys: Keys, what: string): void {
-    this.#source.report("NOT_SUPPORTED_YET", keys, `${what} is not supported yet`, "leave it out for now");
-  }
 }

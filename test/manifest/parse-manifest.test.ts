@@ -1,26 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ManifestError } from "../../src/manifest/manifest-error.ts";
 import { parseManifest } from "../../src/manifest/parse-manifest.ts";
+import { options, problemsOf } from "./problems-of.ts";
 import { wrongManifests } from "./wrong-manifests.ts";
+import { wrongShapes } from "./wrong-shapes.ts";
+import { wrongYaml } from "./wrong-yaml.ts";
 
-const options = { file: "agb-sync.yaml", directory: "/nowhere", env: { TOKEN: "abc" } };
 const runs = Number(process.env["FUZZ_RUNS"] ?? 300);
 
-function problemsOf(text: string): readonly string[] {
-  try {
-    parseManifest(text, options);
-    return [];
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
-    return error.problems.map(({ line, column, code, message, hint }) => {
-      return `${line}:${column} ${code} ${message}${hint === undefined ? "" : ` | ${hint}`}`;
-    });
-  }
-}
-
 describe("wrong manifests", () => {
-  it.each(wrongManifests)("%s", (_name, text, problems) => {
+  it.each([...wrongYaml, ...wrongShapes, ...wrongManifests])("%s", (_name, text, problems) => {
     expect(problemsOf(text)).toEqual(problems);
   });
 });
@@ -34,6 +23,17 @@ describe("right manifests", () => {
     expect(manifest.files[0]?.origin).toEqual({ kind: "inline", text: "one abc two ${x}" });
   });
 
+  it("gives variables what the environment and the variables above them say, and numbers as they are written", () => {
+    const text =
+      'version: 1\nroot: /tmp/w\nvars: { a: &a "${env.TOKEN}", port: 0x1f, b: "${vars.a}:${vars.port}${vars.c:-!}", c: *a }\n';
+    expect(parseManifest(text, options).variables.vars).toEqual({ a: "abc", port: "0x1f", b: "abc:0x1f!", c: "abc" });
+  });
+
+  it("knows that a variable waits for the session", () => {
+    const text = 'version: 1\nroot: /tmp/w\nvars: { a: "${session.id}" }\n';
+    expect(parseManifest(text, options).usesSessionId).toBe(true);
+  });
+
   it.each([
     ["0644", 0o644],
     ['"0755"', 0o755],
@@ -42,6 +42,17 @@ describe("right manifests", () => {
   ])("reads the mode %s as it is written, although YAML 1.2 calls it a number", (written, mode) => {
     const text = `version: 1\nroot: /tmp/w\nfiles: [{ path: f, content: x, mode: ${written} }]\n`;
     expect(parseManifest(text, options).files[0]?.mode).toBe(mode);
+  });
+
+  it("takes moves that follow one another, the longest idle time, and links beside themselves", () => {
+    const text = `version: 1
+root: /tmp/w
+session: { idleTimeout: 30m }
+moves: [{ from: a, to: b }, { from: c, to: a }, { from: b, to: d }]
+links: [{ path: a/l, target: ../l }, { path: m, target: ..x }]
+`;
+    const { moves, links, session } = parseManifest(text, options);
+    expect([moves.length, links.length, session.idleTimeoutMs]).toEqual([3, 2, 1_800_000]);
   });
 
   it("knows what must not be shown", () => {
