@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { createInterface } from "node:readline/promises";
 import { AgbSyncError, hasCode, UsageError } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { SavedPlan } from "../../plan/saved-plan.ts";
@@ -153,6 +152,7 @@ async function askAboutConflicts(planned: Planned): Promise<ReconcileOptions["on
 }
 
 async function ask(question: string): Promise<string> {
+  const { createInterface } = await import("node:readline/promises");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     return (await terminal.question(question)).trim().toLowerCase();

@@ -5,7 +5,6 @@ import { formatSavedPlan } from "../../plan/saved-plan.ts";
 import { makePlan } from "../../reconcile.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
-import { renderDiff } from "../render-diff.ts";
 import { renderPlan } from "../render-plan.ts";
 
 type Options = CommonOptions & { readonly diff?: boolean; readonly exitCode?: boolean; readonly out?: string };
@@ -29,6 +28,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
       for (const warning of plan.warnings) console.warn(warning);
       if (console.isVerbose) console.say(`strategy ${planned.strategy}: ${planned.strategyReason}`);
       if (own.diff === true) {
+        const { renderDiff } = await import("../render-diff.ts");
         for (const { step } of plan.steps) {
           const diff = await renderDiff(step, planned);
           if (diff !== undefined) console.print(`\n${diff}`);
