@@ -2,6 +2,7 @@ import { styleText } from "node:util";
 import { AgbSyncError, UsageError } from "../errors.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
 import { printable } from "../tree/printable.ts";
+import type { Output } from "./output.ts";
 import { Redactor } from "./redact.ts";
 
 export type ColorChoice = "auto" | "always" | "never";
@@ -15,27 +16,25 @@ export class Console {
   isVerbose = false;
   isDebug = false;
   readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #output: Output;
 
-  constructor(env: Readonly<Record<string, string | undefined>>) {
+  constructor(env: Readonly<Record<string, string | undefined>>, output: Output) {
     this.#env = env;
-    // A reader that went away (`| head`) is no failure.
-    process.stdout.on("error", (error: Error & { code?: string }) => {
-      if (error.code === "EPIPE") process.exit(0);
-    });
+    this.#output = output;
   }
 
   /** A result, to stdout. */
   print(text: string): void {
-    process.stdout.write(`${this.redactor.clean(text)}\n`);
+    this.#output.write(`${this.redactor.clean(text)}\n`);
   }
 
   /** Progress and remarks, to stderr; silenced by --quiet. */
   say(text: string): void {
-    if (!this.isQuiet) process.stderr.write(`${this.redactor.clean(text)}\n`);
+    if (!this.isQuiet) this.#output.writeError(`${this.redactor.clean(text)}\n`);
   }
 
   warn(text: string): void {
-    process.stderr.write(
+    this.#output.writeError(
       `${this.paint("yellow", "warning:", process.stderr)} ${this.redactor.clean(printable(text))}\n`,
     );
   }
@@ -45,20 +44,20 @@ export class Console {
     const head = this.paint("red", "error:", process.stderr);
     if (error instanceof ManifestError) {
       const many = error.problems.length === 1 ? "1 problem" : `${error.problems.length} problems`;
-      process.stderr.write(`${this.redactor.clean(error.message)}\n${head} the manifest has ${many}\n`);
+      this.#output.writeError(`${this.redactor.clean(error.message)}\n${head} the manifest has ${many}\n`);
       if (this.#env["GITHUB_ACTIONS"] === "true") for (const problem of error.problems) this.#annotate(problem);
       return;
     }
     const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`${head} ${this.redactor.clean(printable(message))}\n`);
+    this.#output.writeError(`${head} ${this.redactor.clean(printable(message))}\n`);
     if (error instanceof AgbSyncError && error.hint !== undefined) {
-      process.stderr.write(
+      this.#output.writeError(
         `${this.paint("cyan", "hint:", process.stderr)} ${this.redactor.clean(printable(error.hint))}\n`,
       );
     }
     const isOurs = error instanceof AgbSyncError || error instanceof UsageError;
-    if (this.isDebug && error instanceof Error) process.stderr.write(`${this.redactor.clean(error.stack ?? "")}\n`);
-    else if (!isOurs) process.stderr.write(`this is a fault in agb-sync; run again with --debug for details\n`);
+    if (this.isDebug && error instanceof Error) this.#output.writeError(`${this.redactor.clean(error.stack ?? "")}\n`);
+    else if (!isOurs) this.#output.writeError(`this is a fault in agb-sync; run again with --debug for details\n`);
   }
 
   /** Colours where the stream shows them, --color apart. */

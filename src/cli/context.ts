@@ -10,6 +10,8 @@ import type { ReconcileOptions } from "../reconcile.ts";
 import type { Session } from "../session.ts";
 import { Console } from "./console.ts";
 import { eventLine } from "./events.ts";
+import { exitCodes } from "./exit-code.ts";
+import type { Output } from "./output.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
 /** The options that commands share, as commander gives them. */
@@ -35,14 +37,16 @@ export class Context {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly console: Console;
   readonly #controller = new AbortController();
+  readonly #output: Output;
   /** Set once a signal came: the exit code that it asks for. */
   interruptCode: number | undefined;
   cwd: string;
 
-  constructor(env: Readonly<Record<string, string | undefined>>, cwd: string) {
+  constructor(env: Readonly<Record<string, string | undefined>>, cwd: string, output: Output) {
     this.env = env;
     this.cwd = cwd;
-    this.console = new Console(env);
+    this.console = new Console(env, output);
+    this.#output = output;
   }
 
   get signal(): AbortSignal {
@@ -53,11 +57,14 @@ export class Context {
   listenForSignals(): void {
     const stop = (code: number) => () => {
       if (this.interruptCode !== undefined) process.exit(code);
-      this.interruptCode = code;
-      this.console.say("stopping after the step in hand; once more to leave at once");
-      this.#controller.abort();
+      this.#stop(code);
     };
-    process.on("SIGINT", stop(130)).on("SIGTERM", stop(143));
+    process.on("SIGINT", stop(exitCodes.interrupted)).on("SIGTERM", stop(exitCodes.terminated));
+  }
+
+  /** For commands that go on until they are stopped: they stop, as by SIGTERM, when nobody reads them any more. */
+  endWithReader(): void {
+    this.#output.onReaderGone = () => this.#stop(exitCodes.terminated);
   }
 
   async loadManifest(path: string | undefined, sessionId?: string): Promise<Manifest> {
@@ -133,6 +140,12 @@ export class Context {
       },
       clear: () => bar?.clear(),
     };
+  }
+
+  #stop(code: number): void {
+    this.interruptCode ??= code;
+    this.console.say("stopping after the step in hand; once more to leave at once");
+    this.#controller.abort();
   }
 
   /** The default directory hides itself from git. */

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import type { Context } from "./context.ts";
+import type { Output } from "./output.ts";
 
 declare const AGB_SYNC_VERSION: string;
 
@@ -22,7 +23,7 @@ export type Invoke = (
 ) => Promise<void>;
 
 /** Every command with its options and help. Loads no command: help and mistakes need none. */
-export function buildProgram(invoke: Invoke): Command {
+export function buildProgram(output: Output, invoke: Invoke): Command {
   const program = new Command("agb-sync")
     .description("Puts the workspace of an AGB cloud session into a declared state and keeps it there.")
     .version(AGB_SYNC_VERSION)
@@ -33,6 +34,7 @@ export function buildProgram(invoke: Invoke): Command {
     .addOption(new Option("--color <when>", "colours").choices(["auto", "always", "never"]).default("auto"))
     .showHelpAfterError("(agb-sync --help shows all commands)")
     .exitOverride()
+    .configureOutput({ writeOut: (text) => output.write(text), writeErr: (text) => output.writeError(text) })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText(
       "after",

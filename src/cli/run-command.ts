@@ -1,14 +1,16 @@
 import { resolve } from "node:path";
 import { Context } from "./context.ts";
 import { exitCodeOf } from "./exit-code.ts";
+import type { Output } from "./output.ts";
 import type { GlobalOptions } from "./program.ts";
 
 /** Loads a command, runs it, and says what went wrong. Gives the exit code. */
 export async function runCommand(
+  output: Output,
   options: GlobalOptions,
   load: () => Promise<(context: Context) => Promise<number>>,
 ): Promise<number> {
-  const context = new Context(process.env, process.cwd());
+  const context = new Context(process.env, process.cwd(), output);
   const { console } = context;
   if (options.directory !== undefined) context.cwd = resolve(context.cwd, options.directory);
   console.isQuiet = options.quiet ?? false;

@@ -32,6 +32,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const { manifest: path, options } = context.sortOut(given, own);
   const { console } = context;
   context.listenForSignals();
+  context.endWithReader();
   const progress = context.progress(options);
   const totals = { cycles: 0, steps: 0, bytes: 0 };
   const keepAlive = new KeepAlive(context.signal);
