@@ -10,9 +10,9 @@ const USAGE = 64;
 /** Runs one command line and sets the exit code of the process. */
 export async function main(args: readonly string[]): Promise<void> {
   const output = new Output();
-  const invoke: Invoke = async (options, load) => {
+  const invoke: Invoke = async (invocation, load) => {
     const { runCommand } = await import("./run-command.ts");
-    process.exitCode = await runCommand(output, options, load);
+    process.exitCode = await runCommand(output, invocation, load);
   };
   try {
     await buildProgram(output, invoke).parseAsync([...args], { from: "user" });
@@ -20,6 +20,10 @@ export async function main(args: readonly string[]): Promise<void> {
     if (!(error instanceof CommanderError)) throw error;
     // commander has already printed help, version or the mistake.
     process.exitCode = error.exitCode === 0 ? 0 : USAGE;
+    if (error.exitCode !== 0 && args.includes("--json")) {
+      const { failUsage } = await import("./run-command.ts");
+      failUsage(output, error.message.replace(/^error: /, "").replaceAll(/\s+/g, " "));
+    }
   }
   await output.flush();
   if (output.fault === undefined) return;

@@ -7,8 +7,12 @@ declare const AGB_SYNC_VERSION: string;
 /** What a command's module exports; `Args` are what commander gives: positionals, then options. Ends with an exit code. */
 type Action<Args extends readonly unknown[]> = (context: Context, ...args: Args) => Promise<number>;
 
-/** The options that stand before every command. */
-export type GlobalOptions = {
+/** What holds for every command: the options before it, and what it is called with. */
+export type Invocation = {
+  /** `session list` */
+  readonly command: string;
+  /** Results are wanted as JSON. */
+  readonly json: boolean;
   readonly directory?: string;
   readonly quiet?: boolean;
   readonly verbose?: boolean;
@@ -18,9 +22,11 @@ export type GlobalOptions = {
 
 /** Carries one command out, once its module is loaded. */
 export type Invoke = (
-  options: GlobalOptions,
+  invocation: Invocation,
   load: () => Promise<(context: Context) => Promise<number>>,
 ) => Promise<void>;
+
+const JSON_HELP = "JSON for machines: one object a line, an error the last of them; a list of none has no line";
 
 /** Every command with its options and help. Loads no command: help and mistakes need none. */
 export function buildProgram(output: Output, invoke: Invoke): Command {
@@ -40,11 +46,16 @@ export function buildProgram(output: Output, invoke: Invoke): Command {
       "after",
       "\nExamples:\n  agb-sync init\n  agb-sync apply --local\n  agb-sync plan --diff\n  agb-sync watch --session session-0a1b\n",
     );
+  let called = { command: "", json: false };
+  program.hook("preAction", (_program, command) => {
+    called = { command: nameOf(command), json: command.opts<{ json?: boolean }>().json ?? false };
+  });
+
   /** Loads a command's module only when it runs. */
   const lazily: Lazily =
     (load) =>
     async (...args) =>
-      await invoke(program.opts<GlobalOptions>(), async () => {
+      await invoke({ ...program.opts<Pick<Invocation, "color">>(), ...called }, async () => {
         const action = await load();
         return async (context) => await action(context, ...args);
       });
@@ -62,9 +73,9 @@ export function buildProgram(output: Output, invoke: Invoke): Command {
     "init --from app",
   );
   example(
-    add(program, "validate [manifest]", "check everything that can be checked without a session").action(
-      lazily(async () => (await import("./commands/validate.ts")).run),
-    ),
+    add(program, "validate [manifest]", "check everything that can be checked without a session")
+      .option("--json", JSON_HELP)
+      .action(lazily(async () => (await import("./commands/validate.ts")).run)),
     "validate",
     "validate deploy/agb-sync.yaml",
   );
@@ -161,6 +172,12 @@ export function buildProgram(output: Output, invoke: Invoke): Command {
   return program;
 }
 
+/** `session list`, without the name of the program. */
+function nameOf(command: Command): string {
+  const above = command.parent === null || command.parent.parent === null ? "" : `${nameOf(command.parent)} `;
+  return above + command.name();
+}
+
 type Adder = (parent: Command, usage: string, description: string) => Command;
 type Example = (command: Command, ...lines: readonly string[]) => Command;
 type Lazily = <Args extends readonly unknown[]>(load: () => Promise<Action<Args>>) => (...args: Args) => Promise<void>;
@@ -171,7 +188,7 @@ function addSession(program: Command, add: Adder, example: Example, lazily: Lazi
     add(session, "create [manifest]", "create a session as the manifest asks, or reuse the live one of its name")
       .option("--image <image>", "image, instead of the manifest's")
       .option("--name <name>", "name, instead of the manifest's")
-      .option("--json", "print JSON")
+      .option("--json", JSON_HELP)
       .action(lazily(async () => (await import("./commands/session.ts")).create)),
     "session create",
     "session create --image agb-code-space-1 --name demo",
@@ -179,20 +196,20 @@ function addSession(program: Command, add: Adder, example: Example, lazily: Lazi
   example(
     add(session, "list", "list live sessions")
       .option("--label <k=v...>", "only sessions with this label")
-      .option("--json", "print JSON")
+      .option("--json", JSON_HELP)
       .action(lazily(async () => (await import("./commands/session.ts")).list)),
     "session list --label team=evals",
   );
   example(
-    add(session, "delete <id...>", "release sessions; their files are gone then").action(
-      lazily(async () => (await import("./commands/session.ts")).remove),
-    ),
+    add(session, "delete <id...>", "release sessions; their files are gone then")
+      .option("--json", JSON_HELP)
+      .action(lazily(async () => (await import("./commands/session.ts")).remove)),
     "session delete session-0a1b",
   );
   example(
-    add(session, "keep-alive <id...>", "push the idle release of sessions away").action(
-      lazily(async () => (await import("./commands/session.ts")).keepAlive),
-    ),
+    add(session, "keep-alive <id...>", "push the idle release of sessions away")
+      .option("--json", JSON_HELP)
+      .action(lazily(async () => (await import("./commands/session.ts")).keepAlive)),
     "session keep-alive session-0a1b",
   );
 }
@@ -202,7 +219,7 @@ function sessionOptions(command: Command): Command {
     .option("--local [dir]", "an embedded session below this directory: no key, no network (default .agb-sync/local)")
     .option("--session <id>", "attach to this session")
     .option("--concurrency <n>", "requests at a time", "16")
-    .option("--json", "JSON for machines: one object a line");
+    .option("--json", JSON_HELP);
 }
 
 function planOptions(command: Command): Command {

@@ -33,7 +33,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const startedMs = performance.now();
   const session = await context.connect(manifest, options, true);
   try {
-    if (session.origin === "created") console.say(`created session ${session.id}`);
+    if (session.origin === "created") console.say(`created session ${printable(session.id)}`);
     if (manifest.usesSessionId) manifest = await context.loadManifest(path, session.id);
     const report = await reconcile(context, manifest, session, {
       ...options,
@@ -45,9 +45,9 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     if (context.interruptCode !== undefined && isIncomplete(report)) {
       console.say("interrupted; what was applied so far is recorded, apply again to finish");
     }
-    if (options.json === true) console.print(summaryLine(report, code, new Date()));
+    if (options.json === true) console.printEvent(summaryLine("summary", report, code));
     else {
-      console.print(renderReport(report, (paint, text) => console.paint(paint, text)));
+      console.print(renderReport(report, console.ink));
       if (console.isVerbose) {
         const { requests, bytesSent, bytesReceived, retries } = report.counters;
         console.say(`strategy ${report.strategy}: ${report.strategyReason}`);
@@ -77,7 +77,7 @@ async function reconcile(
     progress.clear();
     if (options.saved !== undefined) planned = asSaved(planned, options.saved);
     if (options.json !== true && planned.plan.steps.length + planned.plan.conflicts.length > 0) {
-      console.print(renderPlan(planned.plan, (paint, text) => console.paint(paint, text), console.isVerbose));
+      console.print(renderPlan(planned.plan, console.ink, console.isVerbose));
     }
     for (const warning of planned.plan.warnings) console.warn(warning);
     if (isInteractive(options)) {
