@@ -1,7 +1,11 @@
 import { styleText } from "node:util";
-import { AgbSyncError, UsageError } from "../errors.ts";
+import { AgbSyncError } from "../errors.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
 import { printable } from "../tree/printable.ts";
+import type { Line } from "./events.ts";
+import { errorLine, headlineOf } from "./events.ts";
+import type { Ink } from "./ink.ts";
+import type { Output } from "./output.ts";
 import { Redactor } from "./redact.ts";
 
 export type ColorChoice = "auto" | "always" | "never";
@@ -14,51 +18,70 @@ export class Console {
   isQuiet = false;
   isVerbose = false;
   isDebug = false;
+  /** Results are JSON, so an error is one of them too. */
+  isJson = false;
   readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #output: Output;
 
-  constructor(env: Readonly<Record<string, string | undefined>>) {
+  constructor(env: Readonly<Record<string, string | undefined>>, output: Output) {
     this.#env = env;
-    // A reader that went away (`| head`) is no failure.
-    process.stdout.on("error", (error: Error & { code?: string }) => {
-      if (error.code === "EPIPE") process.exit(0);
-    });
+    this.#output = output;
+  }
+
+  /** For what is rendered to standard output. */
+  get ink(): Ink {
+    return {
+      paint: (paint, text) => this.paint(paint, text),
+      foreign: (text) => printable(this.redactor.cleanForeign(text)),
+    };
   }
 
   /** A result, to stdout. */
   print(text: string): void {
-    process.stdout.write(`${this.redactor.clean(text)}\n`);
+    this.#output.write(`${this.redactor.clean(text)}\n`);
+  }
+
+  /** A result for machines: one line, the same for the same facts. */
+  printData({ type, ...rest }: Line): void {
+    this.#printJson({ type, schemaVersion: 1, ...rest });
+  }
+
+  /** Something that happened, for machines: one line with its time. */
+  printEvent({ type, ...rest }: Line): void {
+    this.#printJson({ type, ts: new Date().toISOString(), schemaVersion: 1, ...rest });
   }
 
   /** Progress and remarks, to stderr; silenced by --quiet. */
   say(text: string): void {
-    if (!this.isQuiet) process.stderr.write(`${this.redactor.clean(text)}\n`);
+    if (!this.isQuiet) this.#output.writeError(`${this.redactor.clean(text)}\n`);
   }
 
   warn(text: string): void {
-    process.stderr.write(
-      `${this.paint("yellow", "warning:", process.stderr)} ${this.redactor.clean(printable(text))}\n`,
-    );
+    this.#output.writeError(`${this.paint("yellow", "warning:", process.stderr)} ${this.ink.foreign(text)}\n`);
   }
 
-  /** What went wrong and what to do next; a stack only with --debug. */
-  fail(error: unknown): void {
-    const head = this.paint("red", "error:", process.stderr);
+  /** What went wrong and what to do next, to stderr and, where results are JSON, as their last line. */
+  fail(error: unknown, exitCode: number): void {
+    if (this.isJson) this.printEvent(errorLine(error, exitCode));
+    this.explain(error);
+  }
+
+  /** What went wrong and what to do next, for people; a stack only with --debug. */
+  explain(error: unknown): void {
+    const { foreign } = this.ink;
+    const say = (text: string) => this.#output.writeError(`${text}\n`);
+    if (error instanceof ManifestError) say(error.message.split("\n").map(foreign).join("\n"));
+    say(`${this.paint("red", "error:", process.stderr)} ${foreign(headlineOf(error))}`);
     if (error instanceof ManifestError) {
-      const many = error.problems.length === 1 ? "1 problem" : `${error.problems.length} problems`;
-      process.stderr.write(`${this.redactor.clean(error.message)}\n${head} the manifest has ${many}\n`);
-      if (this.#env["GITHUB_ACTIONS"] === "true") for (const problem of error.problems) this.#annotate(problem);
+      if (this.#env["GITHUB_ACTIONS"] === "true")
+        for (const problem of error.problems) say(annotation(problem, this.redactor));
       return;
     }
-    const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`${head} ${this.redactor.clean(printable(message))}\n`);
     if (error instanceof AgbSyncError && error.hint !== undefined) {
-      process.stderr.write(
-        `${this.paint("cyan", "hint:", process.stderr)} ${this.redactor.clean(printable(error.hint))}\n`,
-      );
+      say(`${this.paint("cyan", "hint:", process.stderr)} ${foreign(error.hint)}`);
     }
-    const isOurs = error instanceof AgbSyncError || error instanceof UsageError;
-    if (this.isDebug && error instanceof Error) process.stderr.write(`${this.redactor.clean(error.stack ?? "")}\n`);
-    else if (!isOurs) process.stderr.write(`this is a fault in agb-sync; run again with --debug for details\n`);
+    if (this.isDebug && error instanceof Error) say((error.stack ?? "").split("\n").map(foreign).join("\n"));
+    else if (!(error instanceof AgbSyncError)) say("this is a fault in agb-sync; run again with --debug for details");
   }
 
   /** Colours where the stream shows them, --color apart. */
@@ -74,10 +97,18 @@ export class Console {
     return stream.isTTY;
   }
 
-  #annotate(problem: ManifestError["problems"][number]): void {
-    const data = (text: string) => text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
-    const property = (text: string) => data(text).replaceAll(":", "%3A").replaceAll(",", "%2C");
-    const { file, line, column, code, message } = problem;
-    this.print(`::error file=${property(file)},line=${line},col=${column},title=${property(code)}::${data(message)}`);
+  #printJson(line: object): void {
+    this.#output.write(`${JSON.stringify(this.redactor.cleanData(line))}\n`);
   }
+}
+
+/** A problem at its line of the manifest, as GitHub Actions shows it; read from stderr as well, where it spoils no result. */
+function annotation(problem: ManifestError["problems"][number], redactor: Redactor): string {
+  const data = (text: string) => {
+    const escaped = redactor.cleanForeign(text).replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+    return printable(escaped);
+  };
+  const property = (text: string) => data(text).replaceAll(":", "%3A").replaceAll(",", "%2C");
+  const { file, line, column, code, message } = problem;
+  return `::error file=${property(file)},line=${line},col=${column},title=${property(code)}::${data(message)}`;
 }

@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { text } from "node:stream/consumers";
 import { connect } from "../connect.ts";
 import { loadManifest } from "../desired/load-manifest.ts";
 import { UsageError } from "../errors.ts";
@@ -9,9 +8,15 @@ import type { Manifest } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
 import type { ReconcileOptions } from "../reconcile.ts";
 import type { Session } from "../session.ts";
+import { printable } from "../tree/printable.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { Console } from "./console.ts";
 import { eventLine } from "./events.ts";
+import { exitCodes } from "./exit-code.ts";
+import type { Output } from "./output.ts";
+import { plural } from "./plural.ts";
 import { ProgressBar } from "./progress-bar.ts";
+import type { IsSensitive } from "./public-plan.ts";
 
 /** The options that commands share, as commander gives them. */
 export type CommonOptions = {
@@ -36,14 +41,17 @@ export class Context {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly console: Console;
   readonly #controller = new AbortController();
+  readonly #output: Output;
+  readonly #sensitive = new Set<WorkspacePath>();
   /** Set once a signal came: the exit code that it asks for. */
   interruptCode: number | undefined;
   cwd: string;
 
-  constructor(env: Readonly<Record<string, string | undefined>>, cwd: string) {
+  constructor(env: Readonly<Record<string, string | undefined>>, cwd: string, output: Output) {
     this.env = env;
     this.cwd = cwd;
-    this.console = new Console(env);
+    this.console = new Console(env, output);
+    this.#output = output;
   }
 
   get signal(): AbortSignal {
@@ -54,24 +62,31 @@ export class Context {
   listenForSignals(): void {
     const stop = (code: number) => () => {
       if (this.interruptCode !== undefined) process.exit(code);
-      this.interruptCode = code;
-      this.console.say("stopping after the step in hand; once more to leave at once");
-      this.#controller.abort();
+      this.#stop(code);
     };
-    process.on("SIGINT", stop(130)).on("SIGTERM", stop(143));
+    process.on("SIGINT", stop(exitCodes.interrupted)).on("SIGTERM", stop(exitCodes.terminated));
+  }
+
+  /** For commands that go on until they are stopped: they stop, as by SIGTERM, when nobody reads them any more. */
+  endWithReader(): void {
+    this.#output.onReaderGone = () => this.#stop(exitCodes.terminated);
   }
 
   async loadManifest(path: string | undefined, sessionId?: string): Promise<Manifest> {
     const manifest = await loadManifest(path, {
       cwd: this.cwd,
       env: this.env,
-      readStdin: () => text(process.stdin),
+      readStdin: async () => (await import("node:stream/consumers")).text(process.stdin),
       ...(sessionId === undefined ? {} : { sessionId }),
     });
     this.console.redactor.add(manifest.secrets);
-    if (this.console.isVerbose) this.console.say(`manifest ${manifest.file}`);
+    for (const { path: declared, sensitive } of manifest.files) if (sensitive) this.#sensitive.add(declared);
+    if (this.console.isVerbose) this.console.say(`manifest ${printable(manifest.file)}`);
     return manifest;
   }
+
+  /** Whether a manifest that was loaded marks the path sensitive. */
+  readonly hides: IsSensitive = (path) => this.#sensitive.has(path);
 
   /** `--local m.yaml` means the manifest: an optional value must not swallow it. */
   sortOut(
@@ -118,22 +133,29 @@ export class Context {
   /** Where progress goes: JSON lines, one live line on a terminal, or nothing but verbose phases. */
   progress(options: CommonOptions): { readonly onEvent: ProgressListener; readonly clear: () => void } {
     if (options.json === true) {
-      return { onEvent: (event) => this.console.print(eventLine(event, new Date())), clear: () => undefined };
+      return { onEvent: (event) => this.console.printEvent(eventLine(event, this.hides)), clear: () => undefined };
     }
+    const { foreign } = this.console.ink;
     const bar = process.stderr.isTTY && !this.console.isQuiet ? new ProgressBar(process.stderr) : undefined;
     return {
       onEvent: (event) => {
         bar?.onEvent(event);
         if (event.type === "notice" || event.type === "output") bar?.clear();
-        if (event.type === "notice") this.console.say(event.message);
-        if (event.type === "output") this.console.say(`${event.command} | ${event.text}`);
+        if (event.type === "notice") this.console.say(foreign(event.message));
+        if (event.type === "output") this.console.say(foreign(`${event.command} | ${event.text}`));
         if (event.type === "phase-end" && this.console.isVerbose) {
           bar?.clear();
-          this.console.say(`${event.phase}: ${Math.round(event.durationMs)} ms, ${event.requests} requests`);
+          this.console.say(`${event.phase}: ${Math.round(event.durationMs)} ms, ${plural(event.requests, "request")}`);
         }
       },
       clear: () => bar?.clear(),
     };
+  }
+
+  #stop(code: number): void {
+    this.interruptCode ??= code;
+    this.console.say("stopping after the step in hand; once more to leave at once");
+    this.#controller.abort();
   }
 
   /** The default directory hides itself from git. */

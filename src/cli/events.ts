@@ -1,53 +1,80 @@
+import { AgbSyncError } from "../errors.ts";
+import { ManifestError } from "../manifest/manifest-error.ts";
 import type { ProgressEvent } from "../progress.ts";
 import type { ApplyReport } from "../report.ts";
+import { plural } from "./plural.ts";
+import type { IsSensitive } from "./public-plan.ts";
+import { publicStep } from "./public-plan.ts";
 
-/** One line of `--json`: an event as plain data (schemas/events.schema.json). Digests and names, never contents. */
-export function eventLine(event: ProgressEvent, now: Date): string {
-  if (event.type !== "step") return jsonLine(event, now);
-  const { result, ...rest } = event;
+/** One line of `--json` before it is written, as schemas/events.schema.json has it: names and counts, never contents. */
+export type Line = { readonly type: string; readonly [key: string]: unknown };
+
+export function eventLine(event: ProgressEvent, hides: IsSensitive): Line {
+  if (event.type !== "step") return event;
+  const { result, step, ...rest } = event;
   const outcome =
     result.status === "failed"
       ? { status: result.status, message: result.error.message }
       : result.status === "conflict"
         ? { status: result.status, reason: result.conflict.reason }
         : result;
-  return jsonLine({ ...rest, result: outcome }, now);
+  return { ...rest, step: publicStep(step, hides), result: outcome };
 }
 
-/** The last line of `apply --json`. */
-export function summaryLine(report: ApplyReport, exitCode: number, now: Date): string {
+/** What an apply did: the last line of `apply`, and one for each turn of `watch`. */
+export function summaryLine(type: "summary" | "ready" | "cycle", report: ApplyReport, exitCode: number): Line {
   const count = (status: string) => report.outcomes.filter(({ result }) => result.status === status).length;
-  return jsonLine(
-    {
-      type: "summary",
-      sessionId: report.sessionId,
-      root: report.root,
-      strategy: report.strategy,
-      applied: count("applied"),
-      failed: count("failed"),
-      skipped: count("skipped"),
-      conflicts: report.conflicts.map(({ path, reason }) => ({ path, reason })),
-      unsupported: report.plan.unsupported,
-      verified: report.verified,
-      commands: report.commands.map(({ command, status, exitCode }) => ({
-        command,
-        status,
-        exitCode: exitCode ?? null,
-      })),
-      digest: report.workspaceDigest,
-      backup: report.backupPath ?? null,
-      ...report.counters,
-      durationMs: Math.round(report.durationMs),
-      exitCode,
-    },
-    now,
-  );
+  return {
+    type,
+    sessionId: report.sessionId,
+    root: report.root,
+    strategy: report.strategy,
+    applied: count("applied"),
+    failed: count("failed"),
+    skipped: count("skipped"),
+    conflicts: report.conflicts.map(({ path, reason }) => ({ path, reason })),
+    unsupported: report.plan.unsupported,
+    unreadable: report.unreadable,
+    verified: report.verified,
+    commands: report.commands.map(({ command, status, exitCode }) => ({ command, status, exitCode: exitCode ?? null })),
+    digest: report.workspaceDigest,
+    backup: report.backupPath ?? null,
+    ...report.counters,
+    durationMs: Math.round(report.durationMs),
+    exitCode,
+  };
 }
 
-type Event = { readonly type: string; readonly [key: string]: unknown };
+/** The last line of a command that could not do its work. */
+export function errorLine(error: unknown, exitCode: number): Line {
+  return { type: "error", ...factsOf(error), exitCode };
+}
 
-/** `{"type":…,"ts":…,"schemaVersion":1,…}` */
-export function jsonLine(event: Event, now: Date): string {
-  const { type, ...rest } = event;
-  return JSON.stringify({ type, ts: now.toISOString(), schemaVersion: 1, ...rest });
+/** Something that stands in the way of `watch`, which goes on. */
+export function problemLine(error: unknown, retryMs: number | undefined): Line {
+  return { type: "problem", ...factsOf(error), retryMs: retryMs ?? null };
+}
+
+function factsOf(error: unknown) {
+  const { code, hint } = error instanceof AgbSyncError ? error : { code: "INTERNAL", hint: undefined };
+  const problems = error instanceof ManifestError ? error.problems : [];
+  return {
+    code,
+    message: headlineOf(error),
+    hint: hint ?? null,
+    problems: problems.map(({ file, line, column, code, message, hint }) => ({
+      file,
+      line,
+      column,
+      code,
+      message,
+      hint: hint ?? null,
+    })),
+  };
+}
+
+/** What went wrong in one sentence; the problems of a manifest are only counted. */
+export function headlineOf(error: unknown): string {
+  if (error instanceof ManifestError) return `the manifest has ${plural(error.problems.length, "problem")}`;
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,3 @@
-import { clearLine, cursorTo } from "node:readline";
 import type { ProgressEvent } from "../progress.ts";
 import { formatBytes } from "./render-plan.ts";
 
@@ -47,8 +46,8 @@ export class ProgressBar {
   /** Removes the line; what is printed next starts in its place. */
   clear(): void {
     if (!this.#isShown) return;
-    cursorTo(this.#stream, 0);
-    clearLine(this.#stream, 0);
+    this.#stream.cursorTo(0);
+    this.#stream.clearLine(0);
     this.#isShown = false;
   }
 

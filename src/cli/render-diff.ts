@@ -2,13 +2,14 @@ import { createTwoFilesPatch } from "diff";
 import type { Step } from "../plan/plan.ts";
 import type { Planned } from "../reconcile.ts";
 import { printable } from "../tree/printable.ts";
+import type { Ink } from "./ink.ts";
 import { formatBytes } from "./render-plan.ts";
 
 /** Larger texts are only said to differ. */
 const MAX_DIFF_BYTES = 256 * 1024;
 
 /** The text change of one write, unified; sensitive and binary contents are only named. */
-export async function renderDiff(step: Step, planned: Planned): Promise<string | undefined> {
+export async function renderDiff(step: Step, planned: Planned, { foreign }: Ink): Promise<string | undefined> {
   if (step.op !== "write") return undefined;
   const name = printable(step.path);
   if (step.sensitive) return `${name}: sensitive, not shown`;
@@ -26,7 +27,7 @@ export async function renderDiff(step: Step, planned: Planned): Promise<string |
   });
   return patch === undefined
     ? `${name}: too different to show`
-    : patch.split("\n").slice(1).map(printable).join("\n").trimEnd();
+    : patch.split("\n").slice(1).map(foreign).join("\n").trimEnd();
 }
 
 /** Undefined for what is not UTF-8 text. */

@@ -1,9 +1,8 @@
 import type { Conflict, Plan, Step } from "../plan/plan.ts";
 import { printable } from "../tree/printable.ts";
 import type { Paint } from "./console.ts";
-
-/** Colours text, or leaves it as it is. */
-export type Painter = (paint: Paint, text: string) => string;
+import type { Ink } from "./ink.ts";
+import { plural } from "./plural.ts";
 
 /** Lines beyond this are counted instead of shown, unless the reader asks for all. */
 const MOST_LINES = 60;
@@ -34,7 +33,7 @@ export function describeConflict(conflict: Conflict): string {
 }
 
 /** The plan as people read it; `isComplete` shows every line. */
-export function renderPlan(plan: Plan, paint: Painter, isComplete: boolean): string {
+export function renderPlan(plan: Plan, { paint, foreign }: Ink, isComplete: boolean): string {
   const lines = plan.steps.map(({ step }) => paint(paintOf(step), `  ${describeStep(step)}`));
   const shown = isComplete || lines.length <= MOST_LINES ? lines : lines.slice(0, MOST_LINES);
   const hidden = lines.length - shown.length;
@@ -42,7 +41,7 @@ export function renderPlan(plan: Plan, paint: Painter, isComplete: boolean): str
     ...shown,
     ...(hidden > 0 ? [paint("dim", `  ... and ${hidden} more (-v shows all)`)] : []),
     ...plan.conflicts.map((conflict) => paint("yellow", `  ${describeConflict(conflict)}`)),
-    ...plan.unsupported.map(({ path, reason }) => paint("yellow", `  ! ${printable(path)}: ${reason}`)),
+    ...plan.unsupported.map(({ path, reason }) => paint("yellow", `  ! ${printable(path)}: ${foreign(reason)}`)),
     ...(lines.length + plan.conflicts.length + plan.unsupported.length > 0 ? [""] : []),
     summarize(plan),
   ].join("\n");
@@ -53,11 +52,11 @@ export function summarize(plan: Plan): string {
   const counts = countSteps(plan.steps.map(({ step }) => step));
   const conflicts = plan.conflicts.length;
   const left = [
-    ...(conflicts > 0 ? [`${conflicts} ${conflicts === 1 ? "conflict" : "conflicts"} left alone`] : []),
+    ...(conflicts > 0 ? [`${plural(conflicts, "conflict")} left alone`] : []),
     ...(plan.unsupported.length > 0 ? [`${plan.unsupported.length} not possible in this session`] : []),
   ].join(", ");
   const tail = left === "" ? "" : `; ${left}`;
-  if (plan.steps.length === 0) return `Nothing to do: ${plan.root} is as declared${tail}.`;
+  if (plan.steps.length === 0) return `Nothing to do: ${printable(plan.root)} is as declared${tail}.`;
   const parts = (
     [
       ["create", counts.create],

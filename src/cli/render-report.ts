@@ -1,33 +1,35 @@
 import type { ApplyReport } from "../report.ts";
 import { printable } from "../tree/printable.ts";
-import type { Painter } from "./render-plan.ts";
+import type { Ink } from "./ink.ts";
+import { plural } from "./plural.ts";
 import { countSteps, describeConflict, describeStep, formatBytes, formatDuration } from "./render-plan.ts";
 
 /** What an apply did, as people read it: what went wrong first, one summary line last. */
-export function renderReport(report: ApplyReport, paint: Painter): string {
+export function renderReport(report: ApplyReport, ink: Ink): string {
+  const { paint, foreign } = ink;
   const lines: string[] = [];
   for (const { step, result } of report.outcomes) {
     if (result.status === "failed") {
-      lines.push(paint("red", `  failed   ${describeStep(step)}`), `           ${printable(result.error.message)}`);
+      lines.push(paint("red", `  failed   ${describeStep(step)}`), `           ${foreign(result.error.message)}`);
     } else if (result.status === "skipped") {
-      lines.push(paint("yellow", `  skipped  ${describeStep(step)}`), `           ${printable(result.reason)}`);
+      lines.push(paint("yellow", `  skipped  ${describeStep(step)}`), `           ${foreign(result.reason)}`);
     }
   }
   for (const conflict of report.conflicts)
     lines.push(paint("yellow", `  conflict ${describeConflict(conflict).slice(2)}`));
   for (const { path, reason } of report.plan.unsupported)
-    lines.push(paint("yellow", `  not done ${printable(path)}: ${reason}`));
+    lines.push(paint("yellow", `  not done ${printable(path)}: ${foreign(reason)}`));
   for (const path of report.unreadable) lines.push(paint("yellow", `  unread   ${printable(path)}`));
   for (const { command, status, exitCode, tail } of report.commands) {
     if (status !== "failed") continue;
     const how = exitCode === undefined ? "did not finish" : `exit ${exitCode}`;
-    lines.push(paint("red", `  failed   $ ${printable(command)} (${how})`));
-    lines.push(...tail.split("\n").map((line) => `           ${printable(line)}`));
+    lines.push(paint("red", `  failed   $ ${foreign(command)} (${how})`));
+    lines.push(...tail.split("\n").map((line) => `           ${foreign(line)}`));
   }
   if (report.conflicts.length > 0) {
     lines.push("  settle conflicts with --on-conflict overwrite (after a backup) or --on-conflict keep");
   }
-  return [...lines, summaryOf(report, paint)].join("\n");
+  return [...lines, summaryOf(report, ink)].join("\n");
 }
 
 /** True when a step failed or was skipped, a source could not be read, or the session could not hold something. */
@@ -37,24 +39,27 @@ export function isIncomplete(report: ApplyReport): boolean {
   return isUndone || hasFailedCommand || report.plan.unsupported.length > 0 || report.unreadable.length > 0;
 }
 
-function summaryOf(report: ApplyReport, paint: Painter): string {
+function summaryOf(report: ApplyReport, { paint, foreign }: Ink): string {
   const applied = report.outcomes.filter(({ result }) => result.status === "applied").map(({ step }) => step);
   const time = formatDuration(report.durationMs);
-  const backup = report.backupPath === undefined ? "" : ` Replaced files are in ${report.backupPath}/.`;
+  const backup = report.backupPath === undefined ? "" : ` Replaced files are in ${printable(report.backupPath)}/.`;
   const failedCommand = report.commands.find(({ status }) => status === "failed");
   if (failedCommand !== undefined) {
-    const message = `The workspace is as declared, but a command failed: ${printable(failedCommand.command)}`;
+    const message = `The workspace is as declared, but a command failed: ${foreign(failedCommand.command)}`;
     return paint("red", message);
   }
   if (isIncomplete(report))
-    return paint("red", `Not complete: ${applied.length} of ${report.outcomes.length} steps done in ${time}.${backup}`);
+    return paint(
+      "red",
+      `Not complete: ${applied.length} of ${plural(report.outcomes.length, "step")} done in ${time}.${backup}`,
+    );
   if (report.conflicts.length > 0) {
     return paint(
       "yellow",
-      `Done but for ${report.conflicts.length} ${report.conflicts.length === 1 ? "conflict" : "conflicts"}: ${applied.length} steps in ${time}.${backup}`,
+      `Done but for ${plural(report.conflicts.length, "conflict")}: ${plural(applied.length, "step")} in ${time}.${backup}`,
     );
   }
-  if (applied.length === 0) return paint("green", `Nothing to do: ${report.root} is as declared.`);
+  if (applied.length === 0) return paint("green", `Nothing to do: ${printable(report.root)} is as declared.`);
   const counts = countSteps(applied);
   const bytes = applied.reduce((sum, step) => sum + (step.op === "write" ? step.sizeBytes : 0), 0);
   const parts = Object.entries(counts)

@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { createInterface } from "node:readline/promises";
 import { AgbSyncError, hasCode, UsageError } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { SavedPlan } from "../../plan/saved-plan.ts";
@@ -34,7 +33,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const startedMs = performance.now();
   const session = await context.connect(manifest, options, true);
   try {
-    if (session.origin === "created") console.say(`created session ${session.id}`);
+    if (session.origin === "created") console.say(`created session ${printable(session.id)}`);
     if (manifest.usesSessionId) manifest = await context.loadManifest(path, session.id);
     const report = await reconcile(context, manifest, session, {
       ...options,
@@ -46,9 +45,9 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     if (context.interruptCode !== undefined && isIncomplete(report)) {
       console.say("interrupted; what was applied so far is recorded, apply again to finish");
     }
-    if (options.json === true) console.print(summaryLine(report, code, new Date()));
+    if (options.json === true) console.printEvent(summaryLine("summary", report, code));
     else {
-      console.print(renderReport(report, (paint, text) => console.paint(paint, text)));
+      console.print(renderReport(report, console.ink));
       if (console.isVerbose) {
         const { requests, bytesSent, bytesReceived, retries } = report.counters;
         console.say(`strategy ${report.strategy}: ${report.strategyReason}`);
@@ -78,7 +77,7 @@ async function reconcile(
     progress.clear();
     if (options.saved !== undefined) planned = asSaved(planned, options.saved);
     if (options.json !== true && planned.plan.steps.length + planned.plan.conflicts.length > 0) {
-      console.print(renderPlan(planned.plan, (paint, text) => console.paint(paint, text), console.isVerbose));
+      console.print(renderPlan(planned.plan, console.ink, console.isVerbose));
     }
     for (const warning of planned.plan.warnings) console.warn(warning);
     if (isInteractive(options)) {
@@ -153,6 +152,7 @@ async function askAboutConflicts(planned: Planned): Promise<ReconcileOptions["on
 }
 
 async function ask(question: string): Promise<string> {
+  const { createInterface } = await import("node:readline/promises");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     return (await terminal.question(question)).trim().toLowerCase();

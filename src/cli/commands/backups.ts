@@ -5,6 +5,7 @@ import { printable } from "../../tree/printable.ts";
 import { workspacePath } from "../../tree/workspace-path.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
+import { plural } from "../plural.ts";
 
 type RestoreOptions = CommonOptions & { readonly manifest?: string };
 
@@ -16,7 +17,7 @@ export async function list(context: Context, given?: string, own: CommonOptions 
     if (names.length === 0 && options.json !== true) context.console.print("There are no backups.");
     for (const name of names) {
       const paths = await pathsInBackup(transport, name, context.signal);
-      if (options.json === true) context.console.print(JSON.stringify({ name, paths }));
+      if (options.json === true) context.console.printData({ type: "backup", name, paths });
       else context.console.print([printable(name), ...paths.map((path) => `  ${printable(path)}`)].join("\n"));
     }
   });
@@ -33,11 +34,16 @@ export async function restore(
   return await withTransport(context, own.manifest, own, async (transport) => {
     const wanted = paths.map((path) => workspacePath(path));
     const { restored, backup } = await restoreBackup(transport, name, wanted, new Date(), context.signal);
+    if (own.json === true) {
+      context.console.printData({ type: "restore", name, restored, backup: backup ?? null });
+      return;
+    }
     for (const path of restored) context.console.print(`  restored ${printable(path)}`);
+    const aside = backup === undefined ? "" : `; what was there is in backup ${backup}`;
     context.console.print(
       restored.length === 0
         ? "Nothing to restore: the backup holds none of these paths."
-        : `Restored ${restored.length} files${backup === undefined ? "" : `; what was there is in backup ${backup}`}.`,
+        : `Restored ${plural(restored.length, "file")}${aside}.`,
     );
   });
 }

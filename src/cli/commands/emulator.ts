@@ -3,6 +3,7 @@ import { parseBehaviour } from "../../emulator/parse-behaviour.ts";
 import { parseFaults } from "../../emulator/parse-faults.ts";
 import { startEmulator } from "../../emulator/start-emulator.ts";
 import { UsageError } from "../../errors.ts";
+import { printable } from "../../tree/printable.ts";
 import type { Context } from "../context.ts";
 import { duration } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
@@ -25,6 +26,7 @@ export async function run(context: Context, options: Options): Promise<number> {
   if (!Number.isSafeInteger(port) || port < 0 || port > 65_535)
     throw new UsageError(`--port ${options.port} is not a port`);
   context.listenForSignals();
+  context.endWithReader();
   const emulator = await startEmulator({
     port,
     ...parseBehaviour(options.behave ?? []),
@@ -38,7 +40,7 @@ export async function run(context: Context, options: Options): Promise<number> {
   });
   const { console } = context;
   console.print(`AGB emulator on ${emulator.url}`);
-  console.print(`  export AGB_ENDPOINT=${emulator.url} AGB_API_KEY=${emulator.apiKey}`);
+  console.print(`  export AGB_ENDPOINT=${emulator.url} AGB_API_KEY=${printable(emulator.apiKey)}`);
   if (emulator.shellNotice !== undefined) console.warn(emulator.shellNotice);
   if (!context.signal.aborted) await once(context.signal, "abort");
   await emulator.close();

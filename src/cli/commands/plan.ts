@@ -3,9 +3,10 @@ import { resolve } from "node:path";
 import { findManifest } from "../../desired/load-manifest.ts";
 import { formatSavedPlan } from "../../plan/saved-plan.ts";
 import { makePlan } from "../../reconcile.ts";
+import { printable } from "../../tree/printable.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
-import { renderDiff } from "../render-diff.ts";
+import { publicPlan } from "../public-plan.ts";
 import { renderPlan } from "../render-plan.ts";
 
 type Options = CommonOptions & { readonly diff?: boolean; readonly exitCode?: boolean; readonly out?: string };
@@ -23,14 +24,16 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     const planned = await makePlan(manifest, session, context.reconcileOptions(options, progress.onEvent));
     progress.clear();
     const { plan } = planned;
-    if (options.json === true) console.print(JSON.stringify(plan));
+    const { unreadable } = planned.desired;
+    if (options.json === true) console.printData({ type: "plan", ...publicPlan(planned, context.hides), unreadable });
     else {
-      console.print(renderPlan(plan, (paint, text) => console.paint(paint, text), console.isVerbose));
+      console.print(renderPlan(plan, console.ink, console.isVerbose));
       for (const warning of plan.warnings) console.warn(warning);
-      if (console.isVerbose) console.say(`strategy ${planned.strategy}: ${planned.strategyReason}`);
+      if (console.isVerbose) console.say(`strategy ${planned.strategy}: ${printable(planned.strategyReason)}`);
       if (own.diff === true) {
+        const { renderDiff } = await import("../render-diff.ts");
         for (const { step } of plan.steps) {
-          const diff = await renderDiff(step, planned);
+          const diff = await renderDiff(step, planned, console.ink);
           if (diff !== undefined) console.print(`\n${diff}`);
         }
       }
@@ -39,7 +42,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
       const file = resolve(context.cwd, own.out);
       const source = path === "-" ? "-" : resolve(context.cwd, findManifest(path, context.cwd));
       writeFileSync(file, formatSavedPlan(plan, source), { mode: 0o600 });
-      console.say(`saved: apply exactly this with: agb-sync apply ${own.out}`);
+      console.say(`saved: apply exactly this with: agb-sync apply ${printable(own.out)}`);
     }
     const hasChanges = plan.steps.length + plan.conflicts.length + plan.unsupported.length > 0;
     return own.exitCode === true && hasChanges ? exitCodes.changesPending : exitCodes.done;

@@ -5,8 +5,9 @@ import { printable } from "../../tree/printable.ts";
 import type { Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
 
-type CreateOptions = { readonly image?: string; readonly name?: string; readonly json?: boolean };
-type ListOptions = { readonly label?: readonly string[]; readonly json?: boolean };
+type JsonOption = { readonly json?: boolean };
+type CreateOptions = JsonOption & { readonly image?: string; readonly name?: string };
+type ListOptions = JsonOption & { readonly label?: readonly string[] };
 
 /** Prints the id of a new session, or of the live one of that name. */
 export async function create(context: Context, manifest?: string, options: CreateOptions = {}): Promise<number> {
@@ -14,9 +15,10 @@ export async function create(context: Context, manifest?: string, options: Creat
   return await withAccount(context, async ({ sessions }) => {
     const { details, origin } = await reachSession(sessions, { spec, create: true, signal: context.signal });
     const { sessionId } = details;
-    if (options.json === true) context.console.print(JSON.stringify({ sessionId, origin }));
-    else context.console.print(sessionId);
-    context.console.say(origin === "created" ? `created from ${spec.image}` : `a live session named ${spec.name}`);
+    if (options.json === true) context.console.printData({ type: "session", sessionId, origin });
+    else context.console.print(printable(sessionId));
+    const how = origin === "created" ? `created from ${spec.image}` : `a live session named ${spec.name}`;
+    context.console.say(printable(how));
   });
 }
 
@@ -26,7 +28,7 @@ export async function list(context: Context, options: ListOptions): Promise<numb
   return await withAccount(context, async ({ sessions }) => {
     const found = await sessions.list(labels, context.signal);
     for (const { sessionId, status } of found) {
-      if (options.json === true) context.console.print(JSON.stringify({ sessionId, status }));
+      if (options.json === true) context.console.printData({ type: "session", sessionId, status });
       else context.console.print(printable(`${sessionId}  ${status.toLowerCase()}`));
     }
     if (found.length === 0 && options.json !== true) context.console.print("There are no live sessions.");
@@ -34,21 +36,23 @@ export async function list(context: Context, options: ListOptions): Promise<numb
 }
 
 /** Releases sessions; one that is gone already counts as released. */
-export async function remove(context: Context, ids: readonly string[]): Promise<number> {
+export async function remove(context: Context, ids: readonly string[], options: JsonOption = {}): Promise<number> {
   return await withAccount(context, async ({ sessions }) => {
     for (const id of ids) {
       await sessions.release(id, context.signal);
-      context.console.print(`Deleted ${printable(id)}.`);
+      if (options.json === true) context.console.printData({ type: "session", sessionId: id, outcome: "deleted" });
+      else context.console.print(`Deleted ${printable(id)}.`);
     }
   });
 }
 
 /** Pushes the idle release of sessions away. */
-export async function keepAlive(context: Context, ids: readonly string[]): Promise<number> {
+export async function keepAlive(context: Context, ids: readonly string[], options: JsonOption = {}): Promise<number> {
   return await withAccount(context, async ({ sessions }) => {
     for (const id of ids) {
       await sessions.keepAlive(id, context.signal);
-      context.console.print(`Kept ${printable(id)} alive.`);
+      if (options.json === true) context.console.printData({ type: "session", sessionId: id, outcome: "kept-alive" });
+      else context.console.print(`Kept ${printable(id)} alive.`);
     }
   });
 }

@@ -2,6 +2,8 @@ import { drift } from "../../reconcile.ts";
 import { printable } from "../../tree/printable.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
+import { plural } from "../plural.ts";
+import { publicDrift } from "../public-plan.ts";
 
 /** Shows what changed in the session since the last apply. */
 export async function run(context: Context, given?: string, own: CommonOptions = {}): Promise<number> {
@@ -17,17 +19,20 @@ export async function run(context: Context, given?: string, own: CommonOptions =
       context.reconcileOptions(options, () => undefined),
     );
     if (options.json === true)
-      console.print(JSON.stringify({ sessionId: session.id, root: manifest.root, drift: changes }));
-    else if (changes.length === 0) console.print(`No drift: ${manifest.root} is as the last apply left it.`);
+      console.printData({
+        type: "status",
+        sessionId: session.id,
+        root: manifest.root,
+        drift: changes.map(publicDrift),
+      });
+    else if (changes.length === 0) console.print(`No drift: ${printable(manifest.root)} is as the last apply left it.`);
     else {
       for (const { path: changed, after } of changes) {
         const [marker, paint] =
           after === undefined ? (["- deleted ", "red"] as const) : (["~ changed ", "yellow"] as const);
         console.print(console.paint(paint, `  ${marker} ${printable(changed)}`));
       }
-      console.print(
-        `\n${changes.length} ${changes.length === 1 ? "path has" : "paths have"} drifted since the last apply.`,
-      );
+      console.print(`\n${plural(changes.length, "path has", "paths have")} drifted since the last apply.`);
     }
     return changes.length === 0 ? exitCodes.done : exitCodes.changesPending;
   } finally {

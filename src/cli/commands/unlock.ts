@@ -10,6 +10,11 @@ export async function run(context: Context, given?: string, own: CommonOptions =
   const session = await context.connect(manifest, options, false);
   try {
     const broken = await breakLock(session.openWorkspace(manifest.root).transport, context.signal);
+    if (options.json === true) {
+      const removed = broken.map(({ owner, startedAt }) => ({ owner, since: new Date(startedAt).toISOString() }));
+      context.console.printData({ type: "unlock", removed });
+      return exitCodes.done;
+    }
     if (broken.length === 0) context.console.print("Nothing to do: the workspace is not locked.");
     for (const { owner, startedAt } of broken) {
       context.console.print(

@@ -1,14 +1,23 @@
 import { readSources } from "../../desired/read-sources.ts";
+import { printable } from "../../tree/printable.ts";
 import type { Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
+import { plural } from "../plural.ts";
 
 /** Checks the manifest and its local sources; needs no session. */
-export async function run(context: Context, path?: string): Promise<number> {
+export async function run(context: Context, path?: string, options: { readonly json?: boolean } = {}): Promise<number> {
   context.listenForSignals();
   const manifest = await context.loadManifest(path);
   const desired = await readSources(manifest, { signal: context.signal });
-  for (const warning of desired.warnings) context.console.warn(warning);
+  const { unreadable, digest, warnings } = desired;
+  for (const warning of warnings) context.console.warn(warning);
   const files = [...desired.tree.values()].filter((entry) => entry.kind === "file").length;
-  context.console.print(`${manifest.file} is valid: ${files} files, ${desired.tree.size} entries, ${desired.digest}`);
+  const entries = desired.tree.size;
+  if (options.json === true) {
+    context.console.printData({ type: "validate", file: manifest.file, files, entries, digest, warnings, unreadable });
+  } else {
+    const what = `${plural(files, "file")}, ${plural(entries, "entry", "entries")}`;
+    context.console.print(`${printable(manifest.file)} is valid: ${what}, ${digest}`);
+  }
   return desired.unreadable.length === 0 ? exitCodes.done : exitCodes.failed;
 }

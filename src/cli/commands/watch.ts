@@ -10,7 +10,8 @@ import type { WatchEvent } from "../../watch/watch.ts";
 import { watch } from "../../watch/watch.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { duration } from "../context.ts";
-import { jsonLine, summaryLine } from "../events.ts";
+import type { Line } from "../events.ts";
+import { problemLine, summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
 import { countSteps, describeConflict, describeStep, formatBytes, formatDuration } from "../render-plan.ts";
 import { isIncomplete, renderReport } from "../render-report.ts";
@@ -32,6 +33,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const { manifest: path, options } = context.sortOut(given, own);
   const { console } = context;
   context.listenForSignals();
+  context.endWithReader();
   const progress = context.progress(options);
   const totals = { cycles: 0, steps: 0, bytes: 0 };
   const keepAlive = new KeepAlive(context.signal);
@@ -54,7 +56,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
         totals.steps += event.report.outcomes.length;
         totals.bytes += writtenBytes(event.report);
       }
-      if (options.json === true) console.print(watchLine(event));
+      if (options.json === true) console.printEvent(watchLine(event));
       else show(context, event);
       if (event.type === "ready" && own.onceReadyExit === true) {
         return isIncomplete(event.report) ? exitCodes.failed : exitCodes.done;
@@ -106,7 +108,7 @@ function show(context: Context, event: WatchEvent): void {
   const { console } = context;
   switch (event.type) {
     case "ready":
-      console.print(renderReport(event.report, (paint, text) => console.paint(paint, text)));
+      console.print(renderReport(event.report, console.ink));
       console.print(`Ready: watching for changes, session ${printable(event.sessionId)}. Ctrl-C ends.`);
       return;
     case "cycle": {
@@ -122,7 +124,7 @@ function show(context: Context, event: WatchEvent): void {
     }
     case "problem": {
       if (event.error instanceof ManifestError) {
-        console.fail(event.error);
+        console.explain(event.error);
         console.say("watching on with the last manifest that was right");
         return;
       }
@@ -159,18 +161,17 @@ function writtenBytes(report: ApplyReport): number {
   );
 }
 
-function watchLine(event: WatchEvent): string {
-  const now = new Date();
+function watchLine(event: WatchEvent): Line {
   switch (event.type) {
     case "ready":
-      return summaryLine(event.report, exitCodes.done, now).replace('"type":"summary"', '"type":"ready"');
+      return summaryLine("ready", event.report, exitCodes.done);
     case "cycle":
-      return summaryLine(event.report, exitCodes.done, now).replace('"type":"summary"', '"type":"cycle"');
+      return summaryLine("cycle", event.report, exitCodes.done);
     case "problem":
-      return jsonLine({ type: "problem", message: event.error.message, retryMs: event.retryMs ?? null }, now);
+      return problemLine(event.error, event.retryMs);
     case "recovered":
-      return jsonLine({ type: "recovered" }, now);
+      return { type: "recovered" };
     case "renewed":
-      return jsonLine({ type: "renewed", sessionId: event.sessionId }, now);
+      return { type: "renewed", sessionId: event.sessionId };
   }
 }

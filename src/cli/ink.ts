@@ -1,0 +1,8 @@
+import type { Paint } from "./console.ts";
+
+/** How rendered text is coloured, and how texts of others come into it. */
+export type Ink = {
+  readonly paint: (paint: Paint, text: string) => string;
+  /** A message, output or content that agb-sync did not write: secrets replaced, escapes made visible. */
+  readonly foreign: (text: string) => string;
+};

@@ -1,0 +1,55 @@
+import type { Conflict, Step } from "../plan/plan.ts";
+import type { Drift, Planned } from "../reconcile.ts";
+import type { Digest } from "../tree/digest.ts";
+import type { Entry, Tree } from "../tree/entry.ts";
+import { treeDigest } from "../tree/entry.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+
+/** Whether the manifest marks a path sensitive. */
+export type IsSensitive = (path: WorkspacePath) => boolean;
+
+/**
+ * A plan for other eyes. A short secret can be guessed from its digest, and what stands in the session may be a secret
+ * that the manifest no longer names: digests are shown of what is declared and not sensitive, and of nothing else.
+ */
+export function publicPlan({ plan, desired, actual }: Planned, hides: IsSensitive) {
+  const hasSecrets = [...desired.tree.keys()].some(hides);
+  return {
+    ...plan,
+    madeFrom: hasSecrets
+      ? { desired: shownDigest(desired.tree, hides), actual: shownDigest(actual, hides) }
+      : plan.madeFrom,
+    steps: plan.steps.map(({ step, after }) => ({ step: publicStep(step, hides), after })),
+    conflicts: plan.conflicts.map((conflict) => publicConflict(conflict, hides)),
+  };
+}
+
+/** One step with the digests that may be shown. */
+export function publicStep(step: Step, hides: IsSensitive): object {
+  if (step.op === "create-directory" || step.op === "set-mode") return step;
+  const shown = step.before === undefined ? step : { ...step, before: withoutDigest(step.before) };
+  if (step.op !== "write" || !(step.sensitive || hides(step.path))) return shown;
+  const { digest: _hidden, ...rest } = { ...step, ...shown };
+  return rest;
+}
+
+/** One path that drifted, without digests: it says nothing of what is declared. */
+export function publicDrift({ path, before, after }: Drift): object {
+  return { path, before: withoutDigest(before), ...(after === undefined ? {} : { after: withoutDigest(after) }) };
+}
+
+function publicConflict({ desired, actual, ...conflict }: Conflict, hides: IsSensitive): object {
+  const wanted = desired !== undefined && hides(conflict.path) ? withoutDigest(desired) : desired;
+  return { ...conflict, ...(wanted === undefined ? {} : { desired: wanted }), actual: withoutDigest(actual) };
+}
+
+/** The digest of a tree whose sensitive files hold anything. */
+export function shownDigest(tree: Tree, hides: IsSensitive): Digest {
+  return treeDigest(new Map([...tree].map(([path, entry]) => [path, hides(path) ? withoutDigest(entry) : entry])));
+}
+
+function withoutDigest(entry: Entry): Entry {
+  if (entry.kind !== "file") return entry;
+  const { digest: _hidden, ...rest } = entry;
+  return rest;
+}

@@ -1,0 +1,43 @@
+import { resolve } from "node:path";
+import { AgbSyncError, UsageError } from "../errors.ts";
+import { Console } from "./console.ts";
+import { Context } from "./context.ts";
+import { errorLine } from "./events.ts";
+import { exitCodeOf, exitCodes } from "./exit-code.ts";
+import type { Output } from "./output.ts";
+import type { Invocation } from "./program.ts";
+
+/** Loads a command, runs it, and says what went wrong. Gives the exit code. */
+export async function runCommand(
+  output: Output,
+  invocation: Invocation,
+  load: () => Promise<(context: Context) => Promise<number>>,
+): Promise<number> {
+  const context = new Context(process.env, process.cwd(), output);
+  const { console } = context;
+  if (invocation.directory !== undefined) context.cwd = resolve(context.cwd, invocation.directory);
+  console.isJson = invocation.json;
+  console.isQuiet = invocation.quiet ?? false;
+  console.isVerbose = invocation.verbose ?? false;
+  console.isDebug = invocation.debug ?? false;
+  console.color = invocation.color;
+  try {
+    const command = await load();
+    return await command(context);
+  } catch (error) {
+    const code = context.interruptCode ?? exitCodeOf(error);
+    if (context.interruptCode === undefined) console.fail(error, code);
+    else {
+      const message = "interrupted; what was applied so far is recorded, apply again to finish";
+      if (console.isJson) console.printEvent(errorLine(new AgbSyncError("ABORTED", message), code));
+      console.say(message);
+    }
+    return code;
+  }
+}
+
+/** Says in JSON what was wrong with a command line that did not come as far as a command. */
+export function failUsage(output: Output, message: string): void {
+  const console = new Console(process.env, output);
+  console.printEvent(errorLine(new UsageError(message), exitCodes.usage));
+}
