@@ -35,9 +35,11 @@ function recordStep(step: Step, records: Map<WorkspacePath, BaseEntry>, record: 
     case "create-directory":
       record(step.path, { entry: { kind: "directory", mode: step.mode } });
       return;
-    case "write":
-      record(step.path, { entry: { kind: "file", mode: step.mode, sizeBytes: step.sizeBytes, digest: step.digest } });
+    case "write": {
+      const { path, mode, sizeBytes, digest, sensitive } = step;
+      record(path, { entry: { kind: "file", mode, sizeBytes, digest }, ...(sensitive ? { sensitive } : {}) });
       return;
+    }
     case "create-link":
       record(step.path, { entry: { kind: "link", target: step.target } });
       return;

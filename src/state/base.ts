@@ -12,6 +12,8 @@ export type BaseEntry = {
   readonly entry: Entry;
   /** For a kept path: the digest of the desired content that was passed over; reported again once that changes. */
   readonly keptOver?: Digest;
+  /** The bytes were declared sensitive: they are not shown when they are replaced either. */
+  readonly sensitive?: true;
 };
 
 /** What the last apply left, bound to one session and root. */
@@ -56,9 +58,12 @@ export function formatBaseHeader(base: Base): string {
 }
 
 /** The line of one path. */
-export function formatBaseLine(path: WorkspacePath, { entry, keptOver }: BaseEntry): string {
-  return JSON.stringify([path, ...recordOf(entry), ...(keptOver ? [keptOver] : [])]);
+export function formatBaseLine(path: WorkspacePath, { entry, keptOver, sensitive }: BaseEntry): string {
+  const kept = keptOver === undefined && sensitive === undefined ? [] : [keptOver ?? null];
+  return JSON.stringify([path, ...recordOf(entry), ...kept, ...(sensitive ? [SENSITIVE] : [])]);
 }
+
+const SENSITIVE = "sensitive";
 
 /** Base as text, the same for the same base: one header line, then one JSON line a path in path order. */
 export function formatBase(base: Base): string {
@@ -121,9 +126,10 @@ function parseRecord(record: readonly unknown[]): BaseEntry | undefined {
       return withKept({ kind: "directory", ...mode }, record[2]);
     case "f": {
       if (typeof two !== "number") return undefined;
-      if (three === null) return withKept({ kind: "file", ...mode, sizeBytes: two }, record[4]);
+      const secret = record[5] === SENSITIVE ? ({ sensitive: true } as const) : {};
+      if (three === null) return { ...withKept({ kind: "file", ...mode, sizeBytes: two }, record[4]), ...secret };
       if (typeof three !== "string" || !isDigest(three)) return undefined;
-      return withKept({ kind: "file", ...mode, sizeBytes: two, digest: three }, record[4]);
+      return { ...withKept({ kind: "file", ...mode, sizeBytes: two, digest: three }, record[4]), ...secret };
     }
     case "l":
       return withKept({ kind: "link", ...(typeof one === "string" ? { target: one } : {}) }, record[2]);
