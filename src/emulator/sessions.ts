@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Settings } from "./emulator-options.ts";
 import { type Namespace, openNamespace } from "./namespace.ts";
+import { removeTree } from "./remove-tree.ts";
 import { makeSessionTree } from "./session-tree.ts";
 import type { Snapshot } from "./tools/file-change.ts";
 import type { Userland } from "./userland.ts";
@@ -79,7 +80,7 @@ export function makeSessions(settings: Settings, rootDir: string, userland: User
   const remove = async (session: Session): Promise<void> => {
     await closeNamespace(session);
     const directory = join(rootDir, "sessions", session.id);
-    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+    await removeTree(directory);
     await rm(tableFileOf(session), { force: true });
   };
 
