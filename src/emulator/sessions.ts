@@ -10,8 +10,15 @@ import type { Userland } from "./userland.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** A context that is carried into the session at its start and back at its end (protocol §8.3). */
-export type Mounted = { readonly contextId: string; readonly path: string; readonly isUploadedAtEnd: boolean };
+/** A context whose files are carried into the session at its start and back at its end (protocol §8.3). */
+export type Mounted = {
+  readonly contextId: string;
+  readonly path: string;
+  readonly isDownloadedAtStart: boolean;
+  readonly isUploadedAtEnd: boolean;
+  /** What the session deleted is deleted in the store too. */
+  readonly deletesStored: boolean;
+};
 
 export type Session = {
   readonly id: string;
@@ -62,8 +69,16 @@ export type Sessions = {
 
 const sweepMs = 1000;
 
-/** @param rootDir holds `sessions/<id>`, the tree of each. */
-export function makeSessions(settings: Settings, rootDir: string, userland: Userland): Sessions {
+/**
+ * @param rootDir holds `sessions/<id>`, the tree of each.
+ * @param saveMounts is awaited before the files of a session go, however it ends.
+ */
+export function makeSessions(
+  settings: Settings,
+  rootDir: string,
+  userland: Userland,
+  saveMounts: (session: Session) => Promise<void>,
+): Sessions {
   const sessions = new Map<string, Session>();
   const endings = new Set<Promise<void>>();
   const start = performance.now();
@@ -78,6 +93,7 @@ export function makeSessions(settings: Settings, rootDir: string, userland: User
   };
 
   const remove = async (session: Session): Promise<void> => {
+    await saveMounts(session);
     await closeNamespace(session);
     const directory = join(rootDir, "sessions", session.id);
     await removeTree(directory);

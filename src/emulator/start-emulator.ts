@@ -72,10 +72,10 @@ async function start(settings: Settings, rootDir: string): Promise<Emulator> {
   if (shellNotice !== undefined) for (const tool of ["shell", "run_code"]) missing.add(tool);
   const offered = toolCatalogue.filter(({ name }) => !missing.has(name));
 
-  const sessions = makeSessions(settings, rootDir, userland);
   const contexts = makeContexts();
   const store = makeObjectStore(contexts, join(rootDir, "objects"));
-  const sync = makeContextSync(settings, store);
+  const sync = makeContextSync(settings, contexts, store);
+  const sessions = makeSessions(settings, rootDir, userland, (session) => sync.saveMounts(session));
   const tools = makeToolRunner(settings, sessions, userland, new Set(offered.map(({ name }) => name)));
   let url = "";
   const router = makeRouter({ settings, sessions, contexts, store, sync, tools, offered, baseUrl: () => url });
