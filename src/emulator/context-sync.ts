@@ -2,12 +2,12 @@ import { closeSync, constants, createReadStream, createWriteStream, openSync } f
 import { posix } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { StoreContext } from "./contexts.ts";
+import type { Contexts, StoreContext } from "./contexts.ts";
 import type { Settings } from "./emulator-options.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { placeInside } from "./place-inside.ts";
 import { errnoOf, SessionFilesError, strerror } from "./session-files-error.ts";
-import type { Session } from "./sessions.ts";
+import type { Mounted, Session } from "./sessions.ts";
 import { makeDirectories, walk, within } from "./tools/file-tools.ts";
 
 export type TaskType = "upload" | "download";
@@ -35,22 +35,29 @@ export type ContextSync = {
   start(session: Session, context: StoreContext, path: string, type: TaskType): { readonly settled: Promise<void> };
   /** The doubly encoded list of protocol §8.4. Asking counts as one poll of every task it names. */
   status(session: Session, filter: TaskFilter): string;
+  /** Makes the mounted paths of a new session at once, and starts to fill them (protocol §8.3). */
+  loadMounts(session: Session): void;
+  /** Saves what is mounted in a session that ends; never rejects, failures are in the status. */
+  saveMounts(session: Session): Promise<void>;
   /** Waits for what is under way. */
   close(): Promise<void>;
 };
 
 const keptTasks = 100;
 
-export function makeContextSync(settings: Settings, store: ObjectStore): ContextSync {
+export function makeContextSync(settings: Settings, contexts: Contexts, store: ObjectStore): ContextSync {
   const tasks = new WeakMap<Session, Task[]>();
   const underWay = new Set<Promise<void>>();
   const stop = new AbortController();
 
-  const carryOut = async (session: Session, context: StoreContext, task: Task): Promise<void> => {
+  const carryOut = async (session: Session, context: StoreContext, task: Task, mount?: Mounted): Promise<void> => {
+    const isDownload = task.taskType === "download";
     try {
+      if (isDownload && mount !== undefined) makeDirectories({ session, settings }, task.path);
       if (settings.transferLagMs > 0) await sleep(settings.transferLagMs, undefined, { signal: stop.signal });
-      if (task.taskType === "download") await bring(session, context, task.path, settings, store);
-      else await send(session, context, task.path, store);
+      if (!isDownload)
+        await send(session, context, task.path, store, mount?.deletesStored === true ? contexts : undefined);
+      else if (mount?.isDownloadedAtStart !== false) await bring(session, context, task.path, settings, store);
       task.status = "Success";
     } catch (error) {
       const errno = errnoOf(error);
@@ -60,24 +67,42 @@ export function makeContextSync(settings: Settings, store: ObjectStore): Context
     task.finishTime = Math.floor(Date.now() / 1000);
   };
 
+  const start = (session: Session, context: StoreContext, path: string, taskType: TaskType, mount?: Mounted) => {
+    const task: Task = {
+      contextId: context.id,
+      path,
+      taskType,
+      startTime: Math.floor(Date.now() / 1000),
+      status: "Running",
+      finishTime: undefined,
+      errorMessage: "",
+      pollsLeft: settings.transferPolls,
+    };
+    tasks.set(session, [...(tasks.get(session) ?? []), task].slice(-keptTasks));
+    const settled = carryOut(session, context, task, mount);
+    underWay.add(settled);
+    void settled.finally(() => underWay.delete(settled));
+    return { settled };
+  };
+
+  const move = async (session: Session, mounts: readonly Mounted[], taskType: TaskType): Promise<void> => {
+    await Promise.all(
+      mounts.map(async (mount) => {
+        const context = contexts.get(mount.contextId);
+        if (context !== undefined) await start(session, context, mount.path, taskType, mount).settled;
+      }),
+    );
+  };
+
   return {
-    start: (session, context, path, taskType) => {
-      const task: Task = {
-        contextId: context.id,
-        path,
-        taskType,
-        startTime: Math.floor(Date.now() / 1000),
-        status: "Running",
-        finishTime: undefined,
-        errorMessage: "",
-        pollsLeft: settings.transferPolls,
-      };
-      tasks.set(session, [...(tasks.get(session) ?? []), task].slice(-keptTasks));
-      const settled = carryOut(session, context, task);
-      underWay.add(settled);
-      void settled.finally(() => underWay.delete(settled));
-      return { settled };
-    },
+    start: (session, context, path, taskType) => start(session, context, path, taskType),
+    loadMounts: (session) => void move(session, session.mounts, "download"),
+    saveMounts: async (session) =>
+      await move(
+        session,
+        session.mounts.filter(({ isUploadedAtEnd }) => isUploadedAtEnd),
+        "upload",
+      ),
     status: (session, filter) => {
       const wanted = (tasks.get(session) ?? []).filter(
         (task) =>
@@ -139,8 +164,14 @@ async function bring(
   }
 }
 
-/** Session → store: every regular file at or below `path`. */
-async function send(session: Session, context: StoreContext, path: string, store: ObjectStore): Promise<void> {
+/** Session → store: every regular file at or below `path`; with `pruned`, objects whose file is gone are dropped. */
+async function send(
+  session: Session,
+  context: StoreContext,
+  path: string,
+  store: ObjectStore,
+  pruned: Contexts | undefined,
+): Promise<void> {
   const files: string[] = [];
   const directory = path.replace(/\/+$/, "");
   const isFile = within(session, directory === "" ? "/" : directory, true, ({ stats }) => {
@@ -163,5 +194,8 @@ async function send(session: Session, context: StoreContext, path: string, store
     } finally {
       closeSync(descriptor);
     }
+  }
+  for (const stored of pruned === undefined ? [] : [...context.objects.keys()]) {
+    if (stored.startsWith(`${directory}/`) && !files.includes(stored)) pruned?.drop(context, stored);
   }
 }

@@ -45,7 +45,7 @@ export type EmulatorOptions = {
   /** Makes random faults repeatable. Default 1. */
   readonly seed?: number;
   readonly verdicts?: Partial<Verdicts>;
-  /** Tools the sessions lack: "shell", "run_code", any file tool, or "file_transfer". */
+  /** Tools the sessions lack: "shell", "run_code", any other tool, or "file_transfer". */
   readonly missingTools?: readonly MissingTool[];
   /** True: sessions carry `linkUrl` and `token`, so clients may use the link route. Default false. */
   readonly link?: boolean;

@@ -126,6 +126,8 @@ async function start(options: NamespaceOptions, proc: "own-proc" | "shared-proc"
       `--user=/proc/${pid}/ns/user`,
       `--mount=/proc/${pid}/ns/mnt`,
       `--pid=/proc/${pid}/ns/pid_for_children`,
+      // Else it drops supplementary groups, which only root may.
+      "--preserve-credentials",
       unshare,
       "--user",
       // A namespace below the one that mounted: not even its root can unmount or remount anything.

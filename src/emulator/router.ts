@@ -83,14 +83,7 @@ export function makeRouter(parts: Parts): Router {
   };
 }
 
-function sessionRoutes({
-  settings,
-  sessions,
-  contexts,
-  sync,
-  offered,
-  baseUrl,
-}: Parts): Readonly<Record<string, Handler>> {
+function sessionRoutes({ settings, sessions, sync, offered, baseUrl }: Parts): Readonly<Record<string, Handler>> {
   const toolList = () => JSON.stringify(offered.map(({ name, server }) => ({ name, server })));
   const details = (session: Session) => ({
     sessionId: session.id,
@@ -113,10 +106,6 @@ function sessionRoutes({
       return session === undefined ? sessionNotFound() : work(session);
     };
   const release = ofBody(async (session) => {
-    for (const { contextId, path } of session.mounts.filter((mount) => mount.isUploadedAtEnd)) {
-      const context = contexts.get(contextId);
-      if (context !== undefined) await sync.start(session, context, path, "upload").settled;
-    }
     await sessions.end(session);
     return succeed({});
   });
@@ -130,10 +119,7 @@ function sessionRoutes({
       const mounts = mountsOf(body["persistenceDataList"]);
       const idleMs = seconds !== undefined && seconds > 0 ? seconds * 1000 : undefined;
       const session = await sessions.create({ imageId, labels, idleMs, mounts });
-      for (const { contextId, path } of mounts) {
-        const context = contexts.get(contextId);
-        if (context !== undefined) sync.start(session, context, path, "download");
-      }
+      sync.loadMounts(session);
       return succeed(details(session));
     },
     // `success: false` of a healthy session is what the service was seen to answer (protocol §4.2).
@@ -305,7 +291,19 @@ function mountsOf(value: unknown): readonly Mounted[] {
     const contextId = textAt(record, "contextId");
     const path = textAt(record, "path");
     if (contextId === undefined || path === undefined) return [];
-    const upload = parseRecord(textAt(record, "policy") ?? "{}")?.["uploadPolicy"];
-    return [{ contextId, path, isUploadedAtEnd: isRecord(upload) && upload["autoUpload"] === true }];
+    const policy = isRecord(record["policy"]) ? record["policy"] : parseRecord(textAt(record, "policy") ?? "{}");
+    const flag = (part: string, name: string): unknown => {
+      const rules = policy?.[part];
+      return isRecord(rules) ? rules[name] : undefined;
+    };
+    return [
+      {
+        contextId,
+        path,
+        isDownloadedAtStart: flag("downloadPolicy", "autoDownload") !== false,
+        isUploadedAtEnd: flag("uploadPolicy", "autoUpload") !== false,
+        deletesStored: flag("deletePolicy", "syncLocalFile") === true,
+      },
+    ];
   });
 }

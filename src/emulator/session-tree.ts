@@ -32,11 +32,11 @@ const ownDirectories: readonly (readonly [path: string, mode: number])[] = [
 export function makeSessionTree(tree: string, readOnlyPaths: readonly string[]): void {
   mkdirSync(tree, { recursive: true });
   for (const [path, mode] of ownDirectories) makeDirectory(join(tree, path), mode);
-  for (const path of readOnlyPaths) {
-    const inside = path.split("/").filter((part) => part !== "" && part !== "." && part !== "..");
-    mkdirSync(join(tree, ...inside), { recursive: true });
-    chmodSync(join(tree, ...inside), 0o555);
-  }
+  const readOnly = readOnlyPaths.map((path) =>
+    join(tree, ...path.split("/").filter((part) => part !== "" && part !== "." && part !== "..")),
+  );
+  for (const path of readOnly) mkdirSync(path, { recursive: true });
+  for (const path of readOnly) chmodSync(path, 0o555);
   for (const name of systemDirectories) mkdirSync(join(tree, name), { recursive: true });
   makeSystemLinks(tree);
   makeDevices(tree);

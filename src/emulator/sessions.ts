@@ -3,14 +3,22 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Settings } from "./emulator-options.ts";
 import { type Namespace, openNamespace } from "./namespace.ts";
+import { removeTree } from "./remove-tree.ts";
 import { makeSessionTree } from "./session-tree.ts";
 import type { Snapshot } from "./tools/file-change.ts";
 import type { Userland } from "./userland.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** A context that is carried into the session at its start and back at its end (protocol §8.3). */
-export type Mounted = { readonly contextId: string; readonly path: string; readonly isUploadedAtEnd: boolean };
+/** A context whose files are carried into the session at its start and back at its end (protocol §8.3). */
+export type Mounted = {
+  readonly contextId: string;
+  readonly path: string;
+  readonly isDownloadedAtStart: boolean;
+  readonly isUploadedAtEnd: boolean;
+  /** What the session deleted is deleted in the store too. */
+  readonly deletesStored: boolean;
+};
 
 export type Session = {
   readonly id: string;
@@ -61,8 +69,16 @@ export type Sessions = {
 
 const sweepMs = 1000;
 
-/** @param rootDir holds `sessions/<id>`, the tree of each. */
-export function makeSessions(settings: Settings, rootDir: string, userland: Userland): Sessions {
+/**
+ * @param rootDir holds `sessions/<id>`, the tree of each.
+ * @param saveMounts is awaited before the files of a session go, however it ends.
+ */
+export function makeSessions(
+  settings: Settings,
+  rootDir: string,
+  userland: Userland,
+  saveMounts: (session: Session) => Promise<void>,
+): Sessions {
   const sessions = new Map<string, Session>();
   const endings = new Set<Promise<void>>();
   const start = performance.now();
@@ -77,9 +93,10 @@ export function makeSessions(settings: Settings, rootDir: string, userland: User
   };
 
   const remove = async (session: Session): Promise<void> => {
+    await saveMounts(session);
     await closeNamespace(session);
     const directory = join(rootDir, "sessions", session.id);
-    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+    await removeTree(directory);
     await rm(tableFileOf(session), { force: true });
   };
 

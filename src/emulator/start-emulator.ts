@@ -1,10 +1,10 @@
 import { once } from "node:events";
-import { createReadStream, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { createReadStream, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as wait } from "node:timers/promises";
+import { UsageError } from "../errors.ts";
 import type { Action, RequestInfo } from "./action.ts";
 import { makeContextSync } from "./context-sync.ts";
 import { makeContexts } from "./contexts.ts";
@@ -14,8 +14,11 @@ import { isRecord, parseRecord, textAt } from "./json-values.ts";
 import { openNamespace } from "./namespace.ts";
 import { makeObjectStore, storePrefix } from "./object-store.ts";
 import { drawFault, seededRandom } from "./parse-faults.ts";
+import { prepareRoot } from "./prepare-root.ts";
+import { removeTree } from "./remove-tree.ts";
 import { plain, type Reply, refuse } from "./reply.ts";
 import { type Call, makeRouter, type Router } from "./router.ts";
+import { errnoOf } from "./session-files-error.ts";
 import { makeSessionTree } from "./session-tree.ts";
 import { makeSessions, type Sessions } from "./sessions.ts";
 import { toolCatalogue } from "./tool-catalogue.ts";
@@ -43,29 +46,36 @@ export type Emulator = {
 };
 
 const largestBodyBytes = 16 * 1024 * 1024;
+const probeMs = 10_000;
 /** A connection that hangs is let go after this. */
 const hangMs = 300_000;
 
 /**
  * Starts an AGB-compatible server on loopback (protocol §3 to §9).
- * @throws {Error} when the port is taken or the wanted userland is not there.
+ * @throws {UsageError} when the port, the directory or the wanted userland cannot be had.
  */
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
   const settings = settingsOf({ ...options, apiKey: options.apiKey ?? "ako-local" });
-  const rootDir =
-    settings.rootDir === undefined ? mkdtempSync(join(tmpdir(), "agb-emulator-")) : resolve(settings.rootDir);
-  mkdirSync(join(rootDir, "sessions"), { recursive: true });
-  mkdirSync(join(rootDir, "objects"), { recursive: true });
+  const rootDir = prepareRoot(settings.rootDir);
+  try {
+    return await start(settings, rootDir);
+  } catch (error) {
+    if (settings.rootDir === undefined) await removeTree(rootDir);
+    throw error;
+  }
+}
+
+async function start(settings: Settings, rootDir: string): Promise<Emulator> {
   const userland = await makeUserland(settings.userland, settings.withoutCommands, join(rootDir, "userland"));
   const missing = new Set(settings.missingTools);
   const shellNotice = missing.has("shell") ? undefined : await tryNamespace(settings, rootDir);
   if (shellNotice !== undefined) for (const tool of ["shell", "run_code"]) missing.add(tool);
   const offered = toolCatalogue.filter(({ name }) => !missing.has(name));
 
-  const sessions = makeSessions(settings, rootDir, userland);
   const contexts = makeContexts();
   const store = makeObjectStore(contexts, join(rootDir, "objects"));
-  const sync = makeContextSync(settings, store);
+  const sync = makeContextSync(settings, contexts, store);
+  const sessions = makeSessions(settings, rootDir, userland, (session) => sync.saveMounts(session));
   const tools = makeToolRunner(settings, sessions, userland, new Set(offered.map(({ name }) => name)));
   let url = "";
   const router = makeRouter({ settings, sessions, contexts, store, sync, tools, offered, baseUrl: () => url });
@@ -87,8 +97,13 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
       else response.destroy();
     });
   });
-  server.listen(settings.port, "127.0.0.1");
-  await once(server, "listening");
+  try {
+    server.listen(settings.port, "127.0.0.1");
+    await once(server, "listening");
+  } catch (error) {
+    await sessions.close();
+    throw portError(error, settings.port);
+  }
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : settings.port;
   url = `http://127.0.0.1:${port}`;
@@ -118,7 +133,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
       server.closeAllConnections();
       await sync.close();
       await sessions.close();
-      if (settings.rootDir === undefined) rmSync(rootDir, { recursive: true, force: true, maxRetries: 5 });
+      if (settings.rootDir === undefined) await removeTree(rootDir);
     },
   };
 }
@@ -130,15 +145,31 @@ async function tryNamespace(settings: Settings, rootDir: string): Promise<string
   makeSessionTree(tree, []);
   try {
     const namespace = await openNamespace({ tree, tableFile, user: settings.user });
-    await namespace.close();
+    try {
+      const env = { PATH: "/usr/bin:/bin" };
+      const { exitCode, stderr } = await namespace.run({ argv: ["true"], cwd: "/", env, timeoutMs: probeMs });
+      if (exitCode !== 0) throw new Error(`commands cannot be run here: ${stderr.toString("utf8").trim()}`);
+    } finally {
+      await namespace.close();
+    }
     return undefined;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return `Sessions have no shell tool: ${reason}. Files work all the same.`;
   } finally {
-    rmSync(tree, { recursive: true, force: true });
+    await removeTree(tree);
     rmSync(tableFile, { force: true });
   }
+}
+
+function portError(error: unknown, port: number): unknown {
+  const reasons: Readonly<Record<string, string>> = { EADDRINUSE: "is taken", EACCES: "is for root only" };
+  const reason = reasons[errnoOf(error) ?? ""];
+  if (reason === undefined) return error;
+  return new UsageError(`port ${port} of 127.0.0.1 ${reason}`, {
+    hint: "choose another with --port, or leave it out for any that is free",
+    cause: error,
+  });
 }
 
 type StoreWork = (path: string, query: URLSearchParams, honesty: Honesty) => Promise<Reply>;

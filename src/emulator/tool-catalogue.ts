@@ -61,6 +61,8 @@ export const toolCatalogue: readonly ToolDescription[] = [
     "pattern",
   ]),
   tool(files, "get_file_change", "Tells what changed in a directory since the last call", { path: text }, ["path"]),
+  // Its server is not on record.
+  tool("wuying_system", "get_metrics", "Tells the load of the session", {}, []),
   tool(
     "wuying_shell",
     "shell",

@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { UsageError } from "../errors.ts";
 
 const searchPath = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
@@ -15,7 +16,7 @@ export type Userland = {
 /**
  * Makes the programs of a session: this machine's, or those of busybox alone, without the hidden ones. A hidden name
  * also hides its versions: "python3" takes python3.11 and python with it.
- * @throws {Error} if busybox is wanted and not installed.
+ * @throws {UsageError} if busybox is wanted and not installed.
  */
 export async function makeUserland(
   kind: "host" | "busybox",
@@ -34,7 +35,11 @@ export async function makeUserland(
 
 async function busyboxPrograms(): Promise<ReadonlyMap<string, string>> {
   const busybox = ["/bin/busybox", "/usr/bin/busybox"].find((path) => existsSync(path));
-  if (busybox === undefined) throw new Error("the busybox userland needs busybox (https://busybox.net) installed");
+  if (busybox === undefined) {
+    throw new UsageError("the busybox userland needs busybox, which is not installed", {
+      hint: "install it (https://busybox.net), or take --behave userland=host",
+    });
+  }
   const { stdout } = await promisify(execFile)(busybox, ["--list"]);
   return new Map(
     stdout

@@ -15,10 +15,12 @@ import {
   searchFiles,
   writeFile,
 } from "./file-tools.ts";
+import { getMetrics } from "./metrics.ts";
 import { runCode, runShell } from "./shell.ts";
 import { answer, done, failure, type ToolAnswer, type ToolCall } from "./tool-answer.ts";
 
-const fileTools: Readonly<Record<string, (call: ToolCall) => ToolAnswer>> = {
+/** Those that need no process in the session. */
+const ownTools: Readonly<Record<string, (call: ToolCall) => ToolAnswer>> = {
   read_file: readFile,
   write_file: writeFile,
   list_directory: listDirectory,
@@ -30,6 +32,7 @@ const fileTools: Readonly<Record<string, (call: ToolCall) => ToolAnswer>> = {
   read_multiple_files: readMultipleFiles,
   search_files: searchFiles,
   get_file_change: getFileChange,
+  get_metrics: getMetrics,
 };
 
 /** How much of a tool call is honest: all of it, half of the work, a lie, or half of the answer. */
@@ -49,8 +52,8 @@ export function makeToolRunner(
   offered: ReadonlySet<string>,
 ): ToolRunner {
   const carryOut = async (call: ToolCall, tool: string): Promise<ToolAnswer> => {
-    const fileTool = Object.hasOwn(fileTools, tool) ? fileTools[tool] : undefined;
-    if (fileTool !== undefined) return fileTool(call);
+    const ownTool = Object.hasOwn(ownTools, tool) ? ownTools[tool] : undefined;
+    if (ownTool !== undefined) return ownTool(call);
     const namespace = await sessions.enter(call.session);
     return tool === "shell" ? runShell(call, namespace, userland.path) : runCode(call, namespace, userland.path);
   };

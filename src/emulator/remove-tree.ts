@@ -1,0 +1,23 @@
+import { chmod, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+/**
+ * Removes a directory and all that is in it. Sessions hold directories that nobody may write into, their own and those
+ * that commands made: for anyone but root these are opened first. Links are removed, not followed.
+ */
+export async function removeTree(directory: string): Promise<void> {
+  const options = { recursive: true, force: true, maxRetries: 5 };
+  try {
+    await rm(directory, options);
+  } catch {
+    await openUp(directory);
+    await rm(directory, options);
+  }
+}
+
+async function openUp(directory: string): Promise<void> {
+  await chmod(directory, 0o700);
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    if (entry.isDirectory()) await openUp(join(directory, entry.name));
+  }
+}

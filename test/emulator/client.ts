@@ -1,0 +1,56 @@
+/** One server and its key. */
+export type Endpoint = { readonly url: string; readonly apiKey: string };
+
+/** One call of the service, without any code of the product: its envelope (protocol §2). */
+export async function call(
+  { url, apiKey }: Endpoint,
+  path: string,
+  body?: Readonly<Record<string, unknown>>,
+): Promise<{ success: boolean; code: string; message: string; data: unknown }> {
+  const response = await fetch(`${url}${path}`, {
+    method: body === undefined ? "GET" : "POST",
+    headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return JSON.parse(await response.text());
+}
+
+/** A new session. */
+export async function createSession(endpoint: Endpoint, body: Readonly<Record<string, unknown>> = {}): Promise<string> {
+  return textOf((await call(endpoint, "/mcp/createSession?imageId=agb-code-space-1", body)).data, "sessionId");
+}
+
+export async function release(endpoint: Endpoint, sessionId: string): Promise<boolean> {
+  return (await call(endpoint, "/mcp/releaseSessionAsync", { sessionId })).success;
+}
+
+/** What a tool answers, with `!` before what is an error (protocol §5.1). */
+export async function callTool(
+  endpoint: Endpoint,
+  sessionId: string,
+  name: string,
+  args: Readonly<Record<string, unknown>>,
+): Promise<string> {
+  const { success, message, data } = await call(endpoint, "/mcp?autoGenSession=false", {
+    sessionId,
+    name,
+    args: JSON.stringify(args),
+  });
+  if (!success) return `!${message}`;
+  const [content] = listOf(data, "content");
+  return `${fieldOf(data, "isError") === true ? "!" : ""}${textOf(content, "text")}`;
+}
+
+export function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+export function textOf(value: unknown, name: string): string {
+  const text = fieldOf(value, name);
+  return typeof text === "string" ? text : "";
+}
+
+export function listOf(value: unknown, name: string): readonly unknown[] {
+  const list = fieldOf(value, name);
+  return Array.isArray(list) ? list : [];
+}
