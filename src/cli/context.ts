@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import { connect } from "../connect.ts";
 import { loadManifest } from "../desired/load-manifest.ts";
 import { UsageError } from "../errors.ts";
@@ -65,7 +65,7 @@ export class Context {
     const manifest = await loadManifest(path, {
       cwd: this.cwd,
       env: this.env,
-      readStdin: () => text(process.stdin),
+      readStdin: () => buffer(process.stdin),
       ...(sessionId === undefined ? {} : { sessionId }),
     });
     this.console.redactor.add(manifest.secrets);

@@ -2,6 +2,7 @@ import type { BigIntStats } from "node:fs";
 import { readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { AgbSyncError, messageOf } from "../errors.ts";
+import { decodeText } from "../manifest/decode-text.ts";
 import { interpolateTemplate } from "../manifest/interpolate.ts";
 import type { FileSpec, Manifest, Position, TreeSpec } from "../manifest/manifest.ts";
 import type { PathPolicy, PruneScope } from "../plan/policy.ts";
@@ -131,7 +132,9 @@ class SourceReader {
       );
     }
     this.#sourceDirectories.add(dirname(origin.localPath));
-    const template = { file: origin.localPath, text: readFileSync(origin.localPath, "utf8"), sensitive };
+    const bytes = readFileSync(origin.localPath);
+    const hint = "save it as UTF-8, or send it as it is, without `template: true`";
+    const template = { file: origin.localPath, text: decodeText(bytes, origin.localPath, hint), sensitive };
     const { text } = interpolateTemplate(template, this.#manifest.variables);
     this.#putContent(path, memoryContent(Buffer.from(text), sensitive), declaration, defaultMode(stats));
   }

@@ -4,6 +4,7 @@ import { printable } from "../tree/printable.ts";
 
 /** What kind of mistake a problem is; each is explained by its message and hint. */
 export type ProblemCode =
+  | "NOT_TEXT"
   | "YAML_SYNTAX"
   | "UNKNOWN_KEY"
   | "MISSING_KEY"
