@@ -61,11 +61,16 @@ export class Context {
     process.on("SIGINT", stop(130)).on("SIGTERM", stop(143));
   }
 
-  async loadManifest(path: string | undefined, sessionId?: string): Promise<Manifest> {
+  async loadManifest(
+    path: string | undefined,
+    sessionId?: string,
+    checksSources = sessionId === undefined,
+  ): Promise<Manifest> {
     const manifest = await loadManifest(path, {
       cwd: this.cwd,
       env: this.env,
       readStdin: () => buffer(process.stdin),
+      checksSources,
       ...(sessionId === undefined ? {} : { sessionId }),
     });
     this.console.redactor.add(manifest.secrets);

@@ -1,10 +1,13 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { AgbSyncError, messageOf } from "../errors.ts";
+import type { SourceCheck } from "../manifest/build-manifest.ts";
 import { decodeText } from "../manifest/decode-text.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { MAX_MANIFEST_BYTES } from "../manifest/manifest-source.ts";
 import { parseManifest } from "../manifest/parse-manifest.ts";
+import type { SourceKind } from "./look-at-source.ts";
+import { lookAtSource } from "./look-at-source.ts";
 
 export type LoadOptions = {
   readonly cwd: string;
@@ -12,6 +15,8 @@ export type LoadOptions = {
   /** What `-` reads; needed only for that. */
   readonly readStdin?: () => Promise<Uint8Array | string>;
   readonly sessionId?: string;
+  /** Whether a source that is missing, or of another kind, is a problem of the manifest; true if not given. */
+  readonly checksSources?: boolean;
 };
 
 /** Standard input as messages name it. */
@@ -20,12 +25,16 @@ const names = ["agb-sync.yaml", "agb-sync.yml"];
 
 /**
  * Reads a manifest: the given file, the one in the given directory, standard input for `-`, or the nearest
- * `agb-sync.yaml` from `cwd` upwards.
+ * `agb-sync.yaml` from `cwd` upwards. Looks at the sources that it names, but opens none.
  * @throws {AgbSyncError} `MANIFEST_NOT_FOUND`, `MANIFEST_TOO_LARGE`. @throws {ManifestError} with every problem in it.
  */
 export async function loadManifest(path: string | undefined, options: LoadOptions): Promise<Manifest> {
-  const { cwd, env, sessionId } = options;
-  const known = { env, ...(sessionId === undefined ? {} : { sessionId }) };
+  const { cwd, env, sessionId, checksSources = true } = options;
+  const known = {
+    env,
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(checksSources ? { sourceFault } : {}),
+  };
   if (path === "-") {
     const read = (await options.readStdin?.()) ?? "";
     const text = typeof read === "string" ? read : decodeText(read, STDIN);
@@ -34,6 +43,11 @@ export async function loadManifest(path: string | undefined, options: LoadOption
   const file = findManifest(path, cwd);
   const shown = shortName(file, cwd);
   return parseManifest(decodeText(readBytes(file), shown), { ...known, file: shown, directory: dirname(file) });
+}
+
+function sourceFault(localPath: string, wanted: SourceKind): ReturnType<SourceCheck> {
+  const look = lookAtSource(localPath, wanted);
+  return look.kind === "wrong" ? look : undefined;
 }
 
 /** The absolute path of the manifest that `path` (or its absence) means. @throws `MANIFEST_NOT_FOUND`. */

@@ -21,6 +21,7 @@ export type ProblemCode =
   | "DUPLICATE_PATH"
   | "PATH_CONFLICT"
   | "ORIGIN"
+  | "SOURCE_MISSING"
   | "NOT_SUPPORTED_YET";
 
 /** One mistake in a manifest or template: where it is (one-based), how long the offending text is, and what to do. */
