@@ -38,13 +38,17 @@ export type Problem = {
   readonly excerpt: string;
 };
 
-/** Every problem of one manifest, in the order of the text. Exit 65. */
+/** Every problem of one manifest, or of its templates, in the order of the text. Exit 65. */
 export class ManifestError extends AgbSyncError {
   override readonly name = "ManifestError";
   readonly problems: readonly Problem[];
 
   constructor(problems: readonly Problem[], code: ErrorCode = "MANIFEST_INVALID") {
-    const sorted = problems.toSorted((one, other) => one.line - other.line || one.column - other.column);
+    const files = [...new Set(problems.map(({ file }) => file))];
+    const sorted = problems.toSorted(
+      (one, other) =>
+        files.indexOf(one.file) - files.indexOf(other.file) || one.line - other.line || one.column - other.column,
+    );
     super(code, sorted.map(formatProblem).join("\n"));
     this.problems = sorted;
   }
