@@ -72,11 +72,16 @@ export class Context {
     this.#output.onReaderGone = () => this.#stop(exitCodes.terminated);
   }
 
-  async loadManifest(path: string | undefined, sessionId?: string): Promise<Manifest> {
+  async loadManifest(
+    path: string | undefined,
+    sessionId?: string,
+    checksSources = sessionId === undefined,
+  ): Promise<Manifest> {
     const manifest = await loadManifest(path, {
       cwd: this.cwd,
       env: this.env,
-      readStdin: async () => (await import("node:stream/consumers")).text(process.stdin),
+      readStdin: async () => (await import("node:stream/consumers")).buffer(process.stdin),
+      checksSources,
       ...(sessionId === undefined ? {} : { sessionId }),
     });
     this.console.redactor.add(manifest.secrets);

@@ -1,34 +1,53 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { AgbSyncError, messageOf } from "../errors.ts";
+import type { SourceCheck } from "../manifest/build-manifest.ts";
+import { decodeText } from "../manifest/decode-text.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { MAX_MANIFEST_BYTES } from "../manifest/manifest-source.ts";
 import { parseManifest } from "../manifest/parse-manifest.ts";
+import type { SourceKind } from "./look-at-source.ts";
+import { lookAtSource } from "./look-at-source.ts";
 
 export type LoadOptions = {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What `-` reads; needed only for that. */
-  readonly readStdin?: () => Promise<string>;
+  readonly readStdin?: () => Promise<Uint8Array | string>;
   readonly sessionId?: string;
+  /** Whether a source that is missing, or of another kind, is a problem of the manifest; true if not given. */
+  readonly checksSources?: boolean;
 };
 
+/** Standard input as messages name it. */
+const STDIN = "<stdin>";
 const names = ["agb-sync.yaml", "agb-sync.yml"];
 
 /**
  * Reads a manifest: the given file, the one in the given directory, standard input for `-`, or the nearest
- * `agb-sync.yaml` from `cwd` upwards.
+ * `agb-sync.yaml` from `cwd` upwards. Looks at the sources that it names, but opens none.
  * @throws {AgbSyncError} `MANIFEST_NOT_FOUND`, `MANIFEST_TOO_LARGE`. @throws {ManifestError} with every problem in it.
  */
 export async function loadManifest(path: string | undefined, options: LoadOptions): Promise<Manifest> {
-  const { cwd, env, sessionId } = options;
-  const known = { env, ...(sessionId === undefined ? {} : { sessionId }) };
+  const { cwd, env, sessionId, checksSources = true } = options;
+  const known = {
+    env,
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(checksSources ? { sourceFault } : {}),
+  };
   if (path === "-") {
-    const text = (await options.readStdin?.()) ?? "";
-    return parseManifest(text, { ...known, file: "<stdin>", directory: cwd });
+    const read = (await options.readStdin?.()) ?? "";
+    const text = typeof read === "string" ? read : decodeText(read, STDIN);
+    return parseManifest(text, { ...known, file: STDIN, directory: cwd });
   }
   const file = findManifest(path, cwd);
-  return parseManifest(readText(file), { ...known, file: shortName(file, cwd), directory: dirname(file) });
+  const shown = shortName(file, cwd);
+  return parseManifest(decodeText(readBytes(file), shown), { ...known, file: shown, directory: dirname(file) });
+}
+
+function sourceFault(localPath: string, wanted: SourceKind): ReturnType<SourceCheck> {
+  const look = lookAtSource(localPath, wanted);
+  return look.kind === "wrong" ? look : undefined;
 }
 
 /** The absolute path of the manifest that `path` (or its absence) means. @throws `MANIFEST_NOT_FOUND`. */
@@ -57,7 +76,7 @@ export function findManifest(path: string | undefined, cwd: string): string {
   });
 }
 
-function readText(file: string): string {
+function readBytes(file: string): Uint8Array {
   const { size } = statSync(file);
   if (size > MAX_MANIFEST_BYTES) {
     throw new AgbSyncError("MANIFEST_TOO_LARGE", `${file} is larger than ${MAX_MANIFEST_BYTES} bytes`, {
@@ -65,7 +84,7 @@ function readText(file: string): string {
     });
   }
   try {
-    return readFileSync(file, "utf8");
+    return readFileSync(file);
   } catch (cause) {
     throw new AgbSyncError("MANIFEST_NOT_FOUND", `${file} cannot be read: ${messageOf(cause)}`, {
       hint: "check its permissions",

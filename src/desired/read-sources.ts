@@ -1,9 +1,9 @@
 import type { BigIntStats } from "node:fs";
-import { readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { AgbSyncError, messageOf } from "../errors.ts";
-import { interpolateTemplate } from "../manifest/interpolate.ts";
 import type { FileSpec, Manifest, Position, TreeSpec } from "../manifest/manifest.ts";
+import type { Problem } from "../manifest/manifest-error.ts";
+import { ManifestError } from "../manifest/manifest-error.ts";
 import type { PathPolicy, PruneScope } from "../plan/policy.ts";
 import type { Content } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
@@ -14,7 +14,10 @@ import { ancestorsOf } from "../tree/workspace-path.ts";
 import type { Desired } from "./desired.ts";
 import { ignoreMatcher } from "./ignore-matcher.ts";
 import { localContent, memoryContent, readLocalFile } from "./local-file.ts";
+import { isGone, lookAtSource } from "./look-at-source.ts";
+import { readTemplate } from "./read-template.ts";
 import type { SourceCache } from "./source-cache.ts";
+import type { SourceEntry } from "./walk-source-tree.ts";
 import { walkSourceTree } from "./walk-source-tree.ts";
 
 export type ReadOptions = {
@@ -27,8 +30,6 @@ export type ReadOptions = {
 /** Bytes of small files that are kept so that they need not be read twice: this much in all, and this much a file. */
 const KEPT_BYTES_IN_ALL = 16 * 1024 * 1024;
 const KEPT_BYTES_A_FILE = 64 * 1024;
-/** Longest template, in bytes. */
-const MAX_TEMPLATE_BYTES = 8 * 1024 * 1024;
 /** Files hashed between two looks at the signal and the event loop. */
 const FILES_A_TURN = 200;
 
@@ -42,6 +43,8 @@ export async function readSources(manifest: Manifest, options: ReadOptions): Pro
   return await reader.read();
 }
 
+type ListedFile = Extract<SourceEntry, { kind: "file" }>;
+type Source = { readonly localPath: string; readonly stats: BigIntStats; readonly sensitive: boolean };
 type Declaration = { readonly mode?: Mode; readonly policy: PathPolicy; readonly at: Position };
 
 class SourceReader {
@@ -54,6 +57,7 @@ class SourceReader {
   readonly #emptyTrees: { source: string; path: WorkspacePath; at: Position }[] = [];
   readonly #unreadable: string[] = [];
   readonly #warnings: string[] = [];
+  readonly #problems: Problem[] = [];
   readonly #sourceDirectories = new Set<string>();
   #keptBytes = 0;
   #filesRead = 0;
@@ -71,6 +75,7 @@ class SourceReader {
     for (const file of files) await this.#readFile(file);
     for (const { path, target, at } of links)
       this.#put(path, { kind: "link", target }, { policy: policyOf(false), at });
+    if (this.#problems.length > 0) throw new ManifestError(this.#problems);
     return {
       tree: this.#tree,
       contents: this.#contents,
@@ -86,7 +91,7 @@ class SourceReader {
   }
 
   async #readTree(spec: TreeSpec): Promise<void> {
-    const walk = walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore));
+    const walk = walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore), this.#manifest.file);
     this.#unreadable.push(...walk.unreadable);
     this.#warnings.push(...walk.warnings);
     for (const directory of walk.directories) this.#sourceDirectories.add(directory);
@@ -98,7 +103,17 @@ class SourceReader {
       else if (entry.kind === "link")
         this.#put(entry.path, { kind: "link", target: entry.target }, { policy, at: spec.at });
       else if (this.#options.isTransient?.(entry.path, Number(entry.stats.mtimeNs / 1_000_000n)) !== true)
-        await this.#readSource(entry.path, entry.localPath, entry.stats, false, { policy, at: spec.at });
+        await this.#readListed(entry, { policy, at: spec.at });
+    }
+  }
+
+  /** A file of a tree that has gone since it was listed is not there. */
+  async #readListed({ path, localPath, stats }: ListedFile, declaration: Declaration): Promise<void> {
+    try {
+      await this.#readSource(path, { localPath, stats, sensitive: false }, declaration);
+    } catch (error) {
+      if (error instanceof AgbSyncError) throw error;
+      if (!isGone(error)) this.#leaveOut(localPath, messageOf(error));
     }
   }
 
@@ -116,64 +131,68 @@ class SourceReader {
       return;
     }
     if (origin.kind === "url") throw new AgbSyncError("NOT_SUPPORTED_YET", `${path}: url is not supported yet`);
-    const stats = statSource(origin.localPath, at);
-    if (!origin.template) {
-      await this.#readSource(path, origin.localPath, stats, sensitive, declaration);
+    const { localPath } = origin;
+    const look = lookAtSource(localPath, "file");
+    if (look.kind === "wrong") throw this.#missing(look.message, look.hint, at);
+    if (look.kind === "unreadable") {
+      this.#leaveOut(localPath, look.reason);
       return;
     }
-    if (stats.size > MAX_TEMPLATE_BYTES) {
-      throw new AgbSyncError(
-        "SOURCE_TOO_LARGE",
-        `the template ${origin.localPath} is larger than ${MAX_TEMPLATE_BYTES} bytes`,
-        {
-          hint: "send large content as it is, without template: true",
-        },
-      );
+    const source = { localPath, stats: look.stats, sensitive };
+    try {
+      if (origin.template) this.#readTemplate(path, source, declaration);
+      else await this.#readSource(path, source, declaration);
+    } catch (error) {
+      if (error instanceof AgbSyncError) throw error;
+      if (isGone(error)) throw this.#missing(`the source ${localPath} has gone`, "create it again", at);
+      this.#leaveOut(localPath, messageOf(error));
     }
-    this.#sourceDirectories.add(dirname(origin.localPath));
-    const template = { file: origin.localPath, text: readFileSync(origin.localPath, "utf8"), sensitive };
-    const { text } = interpolateTemplate(template, this.#manifest.variables);
-    this.#putContent(path, memoryContent(Buffer.from(text), sensitive), declaration, defaultMode(stats));
   }
 
-  async #readSource(
-    path: WorkspacePath,
-    localPath: string,
-    stats: BigIntStats,
-    sensitive: boolean,
-    declaration: Declaration,
-  ): Promise<void> {
+  /** A template at fault leaves the others to be looked at as well. */
+  #readTemplate(path: WorkspacePath, source: Source, declaration: Declaration): void {
+    this.#sourceDirectories.add(dirname(source.localPath));
+    try {
+      const text = readTemplate(source, this.#manifest.variables);
+      const content = memoryContent(Buffer.from(text), source.sensitive);
+      this.#putContent(path, content, declaration, defaultMode(source.stats));
+    } catch (error) {
+      if (!(error instanceof ManifestError)) throw error;
+      this.#problems.push(...error.problems);
+    }
+  }
+
+  async #readSource(path: WorkspacePath, source: Source, declaration: Declaration): Promise<void> {
+    const { localPath, stats, sensitive } = source;
     this.#filesRead += 1;
     if (this.#filesRead % FILES_A_TURN === 0) await nextTurn(this.#options.signal);
     this.#sourceDirectories.add(dirname(localPath));
     const { cache } = this.#options;
     const known = cache?.find(localPath, stats);
     if (known !== undefined) {
-      this.#putContent(
-        path,
-        localContent(localPath, known, Number(stats.size), sensitive),
-        declaration,
-        defaultMode(stats),
-      );
+      const content = localContent(localPath, known, Number(stats.size), sensitive);
+      this.#putContent(path, content, declaration, defaultMode(stats));
       return;
     }
-    try {
-      const room = KEPT_BYTES_IN_ALL - this.#keptBytes;
-      const reading = readLocalFile(localPath, Math.min(KEPT_BYTES_A_FILE, room));
-      this.#keptBytes += reading.bytes?.byteLength ?? 0;
-      cache?.remember(localPath, reading.stats, reading.digest);
-      const content =
-        reading.bytes === undefined
-          ? localContent(localPath, reading.digest, Number(reading.stats.size), sensitive)
-          : memoryContent(reading.bytes, sensitive, reading.digest);
-      this.#putContent(path, content, declaration, defaultMode(reading.stats));
-    } catch (error) {
-      if (error instanceof AgbSyncError) throw error;
-      // Gone since it was listed: not there. Anything else: unreadable, which turns deletions off (S13).
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
-      this.#unreadable.push(localPath);
-      this.#warnings.push(`${localPath} cannot be read: ${messageOf(error)}`);
-    }
+    const room = KEPT_BYTES_IN_ALL - this.#keptBytes;
+    const reading = readLocalFile(localPath, Math.min(KEPT_BYTES_A_FILE, room));
+    this.#keptBytes += reading.bytes?.byteLength ?? 0;
+    cache?.remember(localPath, reading.stats, reading.digest);
+    const content =
+      reading.bytes === undefined
+        ? localContent(localPath, reading.digest, Number(reading.stats.size), sensitive)
+        : memoryContent(reading.bytes, sensitive, reading.digest);
+    this.#putContent(path, content, declaration, defaultMode(reading.stats));
+  }
+
+  /** What cannot be read is left out, and turns deletions off (S13). */
+  #leaveOut(localPath: string, reason: string): void {
+    this.#unreadable.push(localPath);
+    this.#warnings.push(`${localPath} cannot be read: ${reason}`);
+  }
+
+  #missing(message: string, hint: string, at: Position): AgbSyncError {
+    return new AgbSyncError("SOURCE_MISSING", `${message} (${this.#manifest.file}:${at.line})`, { hint });
   }
 
   #putContent(path: WorkspacePath, content: Content, declaration: Declaration, otherwise: Mode): void {
@@ -194,17 +213,30 @@ class SourceReader {
   #put(path: WorkspacePath, entry: Entry, { policy, at }: Declaration): void {
     for (const ancestor of ancestorsOf(path)) {
       const above = this.#tree.get(ancestor);
-      if (above !== undefined && above.kind !== "directory") throw contradiction(path, ancestor, at);
+      if (above !== undefined && above.kind !== "directory") throw this.#contradiction(path, ancestor, at);
       if (above !== undefined) continue;
       this.#tree.set(ancestor, { kind: "directory", mode: 0o755 });
       this.#policies.set(ancestor, policyOf(false));
       this.#positions.set(ancestor, at);
     }
     const there = this.#tree.get(path);
-    if (there?.kind === "directory" && entry.kind !== "directory") throw contradiction(path, path, at);
+    if (there?.kind === "directory" && entry.kind !== "directory") throw this.#contradiction(path, path, at);
     this.#tree.set(path, entry);
     this.#policies.set(path, policy);
     this.#positions.set(path, at);
+  }
+
+  #contradiction(path: WorkspacePath, other: WorkspacePath, at: Position): AgbSyncError {
+    const { file } = this.#manifest;
+    const place = (position: Position | undefined) => (position === undefined ? "" : ` (${file}:${position.line})`);
+    const [one, two] = [`${path}${place(at)}`, `${other}${place(this.#positions.get(other))}`];
+    return new AgbSyncError(
+      "MANIFEST_INVALID",
+      `${one} needs a directory where another entry puts something else: ${two}`,
+      {
+        hint: "change one of the two, or exclude it from its tree",
+      },
+    );
   }
 
   #pruneScopes(): readonly PruneScope[] {
@@ -212,33 +244,6 @@ class SourceReader {
       prune === undefined ? [] : [{ path, rule: prune }],
     );
   }
-}
-
-function statSource(localPath: string, at: Position): BigIntStats {
-  let stats: BigIntStats;
-  try {
-    stats = statSync(localPath, { bigint: true });
-  } catch (cause) {
-    throw new AgbSyncError("SOURCE_MISSING", `the source ${localPath} is not there (line ${at.line})`, {
-      hint: "create it, or correct `source`",
-      cause,
-    });
-  }
-  if (stats.isFile()) return stats;
-  const what = stats.isDirectory() ? "a directory" : "not a regular file";
-  throw new AgbSyncError("SOURCE_MISSING", `the source ${localPath} is ${what} (line ${at.line})`, {
-    hint: "declare directories under `trees`",
-  });
-}
-
-function contradiction(path: WorkspacePath, other: WorkspacePath, at: Position): AgbSyncError {
-  return new AgbSyncError(
-    "MANIFEST_INVALID",
-    `${path} (line ${at.line}) needs a directory where another entry puts something else: ${other}`,
-    {
-      hint: "change one of the two, or exclude it from its tree",
-    },
-  );
 }
 
 /** Undeclared modes: 0644, or 0755 when the local owner may execute the file. */

@@ -8,6 +8,7 @@ import { childPath, comparePaths, STATE_DIRECTORY, workspacePathFault } from "..
 import { GitignoreStack } from "./gitignore-stack.ts";
 import type { IgnoreMatcher } from "./ignore-matcher.ts";
 import { ignoreMatcher } from "./ignore-matcher.ts";
+import { isGone, lookAtSource } from "./look-at-source.ts";
 
 /** One entry of a local tree, with the place that it gets in the workspace. */
 export type SourceEntry =
@@ -29,28 +30,42 @@ const MAX_ENTRIES = 500_000;
 /**
  * Lists a local tree in path order. What `ignore`, `exclude` and, if asked for, `.gitignore` files leave out is neither
  * opened nor stat'ed (S36, W24). Links that stay inside the tree become links; FIFOs, sockets and devices are skipped.
+ * `manifestFile` is named in errors.
  * @throws {AgbSyncError} `SOURCE_MISSING`, `SOURCE_ESCAPES` for a link that leaves the tree (S26), `SOURCE_TOO_LARGE`.
  */
-export function walkSourceTree(spec: TreeSpec, isIgnored: IgnoreMatcher): SourceWalk {
-  const walk = new Walk(spec, isIgnored);
-  return walk.run();
+export function walkSourceTree(spec: TreeSpec, isIgnored: IgnoreMatcher, manifestFile: string): SourceWalk {
+  const { source, at } = spec;
+  const place = `${manifestFile}:${at.line}`;
+  const look = lookAtSource(source, "directory");
+  if (look.kind === "wrong") {
+    throw new AgbSyncError("SOURCE_MISSING", `${look.message} (${place})`, { hint: look.hint });
+  }
+  if (look.kind === "unreadable") {
+    const warnings = [`${source} cannot be read: ${look.reason}`];
+    return { entries: [], directories: [], unreadable: [source], warnings };
+  }
+  return new Walk(spec, isIgnored, place).run();
 }
 
 class Walk {
   readonly #spec: TreeSpec;
   readonly #isIgnored: IgnoreMatcher;
   readonly #isExcluded: IgnoreMatcher;
+  /** Where the tree is declared. */
+  readonly #place: string;
   readonly #top: string;
   readonly #entries: SourceEntry[] = [];
   readonly #directories: string[] = [];
   readonly #unreadable: string[] = [];
   readonly #warnings: string[] = [];
 
-  constructor(spec: TreeSpec, isIgnored: IgnoreMatcher) {
+  constructor(spec: TreeSpec, isIgnored: IgnoreMatcher, place: string) {
     this.#spec = spec;
     this.#isIgnored = isIgnored;
     this.#isExcluded = ignoreMatcher(spec.exclude);
-    this.#top = realTop(spec);
+    this.#place = place;
+    // The tree itself may be reached through a link; what is in it may not leave it.
+    this.#top = realpathSync(spec.source);
   }
 
   run(): SourceWalk {
@@ -88,9 +103,13 @@ class Walk {
       return;
     }
     if (this.#entries.length >= MAX_ENTRIES) {
-      throw new AgbSyncError("SOURCE_TOO_LARGE", `${this.#spec.source} holds more than ${MAX_ENTRIES} entries`, {
-        hint: "exclude what is not needed",
-      });
+      throw new AgbSyncError(
+        "SOURCE_TOO_LARGE",
+        `${this.#spec.source} holds more than ${MAX_ENTRIES} entries (${this.#place})`,
+        {
+          hint: "exclude what is not needed",
+        },
+      );
     }
     if (child.isDirectory()) {
       this.#entries.push({ kind: "directory", path, localPath });
@@ -109,7 +128,8 @@ class Walk {
     const target = readlinkSync(localPath);
     const reached = posix.normalize(posix.join(posix.dirname(inner), target));
     if (target.startsWith("/") || reached === ".." || reached.startsWith("../")) {
-      throw new AgbSyncError("SOURCE_ESCAPES", `${localPath} is a link that leaves its tree (to ${target})`, {
+      const message = `${localPath} is a link to ${target}, which leaves its tree (${this.#place})`;
+      throw new AgbSyncError("SOURCE_ESCAPES", message, {
         hint: "exclude it, or make it point inside the tree",
       });
     }
@@ -139,24 +159,4 @@ class Walk {
       return undefined;
     }
   }
-}
-
-/** The tree itself may be reached through a link; what is in it may not leave it. */
-function realTop(spec: TreeSpec): string {
-  try {
-    const top = realpathSync(spec.source);
-    if (lstatSync(top).isDirectory()) return top;
-  } catch (cause) {
-    throw new AgbSyncError("SOURCE_MISSING", `the tree ${spec.source} is not there (line ${spec.at.line})`, {
-      hint: "create it, or correct `source`",
-      cause,
-    });
-  }
-  throw new AgbSyncError("SOURCE_MISSING", `${spec.source} is not a directory (line ${spec.at.line})`, {
-    hint: "declare a single file under `files`",
-  });
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

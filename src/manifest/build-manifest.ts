@@ -3,6 +3,7 @@ import { digestFromHex } from "../tree/digest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ROOT, workspacePath, workspacePathFault } from "../tree/workspace-path.ts";
 import { parseDuration } from "./duration.ts";
+import { UNKNOWN_SESSION_ID } from "./interpolate.ts";
 import type { FileOrigin, FileSpec, Manifest, TreeSpec } from "./manifest.ts";
 import type { ManifestFile } from "./manifest-file.ts";
 import type { ManifestSource } from "./manifest-source.ts";
@@ -19,7 +20,15 @@ export type ParseOptions = {
   readonly directory: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly sessionId?: string;
+  /** What is wrong with the local path of a source; asked once for each source, if given. */
+  readonly sourceFault?: SourceCheck;
 };
+
+/** Looks at an absolute local path that is declared as the source of a file or, a directory, of a tree. */
+export type SourceCheck = (
+  localPath: string,
+  wanted: "file" | "directory",
+) => { readonly message: string; readonly hint: string } | undefined;
 
 const DEFAULT_IMAGE = "agb-code-space-1";
 const DEFAULT_RUN_TIMEOUT_MS = 5 * 60_000;
@@ -162,7 +171,11 @@ class Builder {
         this.#source.report("MISSING_KEY", keys, `${describe(keys)} has a url but no \`sha256\``, "add it");
     }
     if (entry.source !== undefined) {
-      return { kind: "source", localPath: this.#local(entry.source), template: entry.template ?? false };
+      return {
+        kind: "source",
+        localPath: this.#local(entry.source, [...keys, "source"], "file"),
+        template: entry.template ?? false,
+      };
     }
     return { kind: "inline", text: entry.content ?? "" };
   }
@@ -170,7 +183,7 @@ class Builder {
   #tree(entry: NonNullable<ManifestFile["trees"]>[number], keys: Keys): TreeSpec {
     const isRoot = entry.path === "." || entry.path === "./";
     return {
-      source: this.#local(entry.source),
+      source: this.#local(entry.source, [...keys, "source"], "directory"),
       path: isRoot ? ROOT : this.#path(entry.path, [...keys, "path"]),
       exclude: entry.exclude ?? [],
       gitignore: entry.gitignore ?? false,
@@ -189,8 +202,13 @@ class Builder {
     return ROOT;
   }
 
-  #local(path: string): string {
-    return resolve(this.#options.directory, path);
+  #local(path: string, keys: Keys, wanted: "file" | "directory"): string {
+    const localPath = resolve(this.#options.directory, path);
+    // With the id of a session in it, a path is known only once there is a session.
+    const isKnown = this.#source.tree.isSound(keys) && !localPath.includes(UNKNOWN_SESSION_ID);
+    const fault = isKnown ? this.#options.sourceFault?.(localPath, wanted) : undefined;
+    if (fault !== undefined) this.#source.report("SOURCE_MISSING", keys, fault.message, fault.hint);
+    return localPath;
   }
 
   #mode(mode: string | number | undefined, keys: Keys): { mode?: number } {

@@ -3,7 +3,7 @@ import type { ManifestFile } from "./manifest-file.ts";
 import type { ManifestSource } from "./manifest-source.ts";
 import type { Keys } from "./manifest-tree.ts";
 import { shortened } from "./quoted.ts";
-import { describe, describeValue, keysOf, missingKey, unknownKey } from "./shape-error.ts";
+import { describe, describeValue, keysOf, missingKey, ownErrors, unknownKey } from "./shape-error.ts";
 import { suggest } from "./suggest.ts";
 import validate from "./validate-manifest.generated.js";
 
@@ -28,8 +28,7 @@ const STAND_IN = "stand-in";
  */
 export function correctKeys(source: ManifestSource): void {
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    if (validate(source.tree.toData())) return;
-    const corrected = (validate.errors ?? []).filter((error) => correctKey(error, source));
+    const corrected = errorsIn(source.tree.toData()).filter((error) => correctKey(error, source));
     if (corrected.length === 0) return;
   }
 }
@@ -41,12 +40,20 @@ export function correctKeys(source: ManifestSource): void {
 export function checkShape(source: ManifestSource): ManifestFile | undefined {
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const data = source.tree.toData();
-    if (validate(data)) return data;
-    const errors = validate.errors ?? [];
+    if (isShaped(data)) return data;
+    const errors = errorsIn(data);
     if (round === 0) reportAll(errors, source);
     for (const error of errors) mend(error, source);
   }
   return undefined;
+}
+
+function errorsIn(data: unknown): readonly ErrorObject[] {
+  return validate(data) ? [] : ownErrors(validate.errors ?? []);
+}
+
+function isShaped(data: unknown): data is ManifestFile {
+  return errorsIn(data).length === 0;
 }
 
 /** True when the error is about a key that now has another name, or is gone. */

@@ -31,7 +31,7 @@ export const UNKNOWN_SESSION_ID = "session-id-not-known-yet";
 /** Longest text that an interpolation may make, in characters. */
 const MAX_RESULT = 8 * 1024 * 1024;
 /** How far the end of an expression with another one in it is looked for, in characters. */
-const MAX_NESTED = 1000;
+const MAX_NESTED = 200;
 
 /**
  * Replaces `${vars.x}`, `${env.X}`, `${session.id}` and their `:-default` forms; `$${` is a literal `${`. Values are put

@@ -4,6 +4,7 @@ import { printable } from "../tree/printable.ts";
 
 /** What kind of mistake a problem is; each is explained by its message and hint. */
 export type ProblemCode =
+  | "NOT_TEXT"
   | "YAML_SYNTAX"
   | "UNKNOWN_KEY"
   | "MISSING_KEY"
@@ -20,6 +21,7 @@ export type ProblemCode =
   | "DUPLICATE_PATH"
   | "PATH_CONFLICT"
   | "ORIGIN"
+  | "SOURCE_MISSING"
   | "NOT_SUPPORTED_YET";
 
 /** One mistake in a manifest or template: where it is (one-based), how long the offending text is, and what to do. */
@@ -36,13 +38,17 @@ export type Problem = {
   readonly excerpt: string;
 };
 
-/** Every problem of one manifest, in the order of the text. Exit 65. */
+/** Every problem of one manifest, or of its templates, in the order of the text. Exit 65. */
 export class ManifestError extends AgbSyncError {
   override readonly name = "ManifestError";
   readonly problems: readonly Problem[];
 
   constructor(problems: readonly Problem[], code: ErrorCode = "MANIFEST_INVALID") {
-    const sorted = problems.toSorted((one, other) => one.line - other.line || one.column - other.column);
+    const files = [...new Set(problems.map(({ file }) => file))];
+    const sorted = problems.toSorted(
+      (one, other) =>
+        files.indexOf(one.file) - files.indexOf(other.file) || one.line - other.line || one.column - other.column,
+    );
     super(code, sorted.map(formatProblem).join("\n"));
     this.problems = sorted;
   }

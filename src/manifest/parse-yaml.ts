@@ -22,6 +22,11 @@ export function parseYaml(text: string, lines: LineCounter): ParsedYaml {
     stringKeys: false,
     logLevel: "error",
   });
+  const nul = text.indexOf("\0");
+  if (nul >= 0) {
+    const message = "the manifest holds a NUL character and is not UTF-8 text";
+    return broken(undefined, { ...fault(nul, 1, message, "save it as UTF-8"), code: "NOT_TEXT" });
+  }
   const [document, second] = Array.isArray(documents) ? documents : [];
   const errors = [...(document?.errors ?? []), ...(document?.warnings ?? [])];
   if (document === undefined || (document.contents === null && errors.length === 0)) {

@@ -29,6 +29,20 @@ const lists = new Set([
   "onChange",
 ]);
 
+/**
+ * The errors that nobody else tells of. The schema holds more, for editors: what goes with what in a file, and how a
+ * root, a mode, a duration and a digest are written; buildManifest says of these what to write instead.
+ */
+export function ownErrors(errors: readonly ErrorObject[]): readonly ErrorObject[] {
+  const written = new Set(errors.filter(({ keyword }) => keyword === "pattern").map((error) => error.instancePath));
+  return errors.filter(({ keyword, schemaPath, instancePath }) => {
+    const isForEditors = editorKeywords.has(keyword) || schemaPath.includes("/then/");
+    return !isForEditors && !written.has(instancePath);
+  });
+}
+
+const editorKeywords = new Set(["pattern", "dependencies", "false schema", "if"]);
+
 /** The key that is not known, and those that are. */
 export function unknownKey(
   error: ErrorObject,

@@ -18,9 +18,9 @@ directories:
 files:
   - path: hello.txt
     content: "\${vars.greeting} from agb-sync\\n"
-# - path: bin/run.sh
-#   source: scripts/run.sh       # a local file, relative to this manifest
-#   mode: "0755"
+  # - path: bin/run.sh
+  #   source: scripts/run.sh     # a local file, relative to this manifest
+  #   mode: "0755"
 
 # trees:
 #   - source: app                # a local directory, mirrored
@@ -28,14 +28,15 @@ files:
 #     gitignore: true
 `;
 
-/** A manifest that mirrors one local directory into the root. */
+/** A manifest that mirrors one local directory into the root. Whatever its name is, it is read back as it is. */
 export function manifestFor(directory: string): string {
+  const written = JSON.stringify(directory).replaceAll("${", () => "$${");
   return `# Mirrors ${JSON.stringify(directory)} into an AGB session. Apply it with: agb-sync apply
 version: 1
 root: /tmp/workspace
 ignore: [node_modules/]
 trees:
-  - source: ${JSON.stringify(directory)}
+  - source: ${written}
     path: .
     gitignore: true
 `;

@@ -2,7 +2,7 @@ import type { ErrorCode, YAMLError } from "yaml";
 
 /** What is wrong with the YAML of a manifest: from where to where in the text, and what to say. */
 export type YamlFault = {
-  readonly code: "YAML_SYNTAX" | "WRONG_TYPE";
+  readonly code: "YAML_SYNTAX" | "WRONG_TYPE" | "NOT_TEXT";
   readonly start: number;
   readonly end: number;
   readonly message: string;

@@ -27,7 +27,11 @@ export const wrongManifests: readonly WrongManifest[] = [
     "version: 1\nroot: workspace\n",
     ['2:7 BAD_ROOT root "workspace" is not absolute | choose a directory of your own, such as /tmp/workspace'],
   ],
-  ["an empty root", 'version: 1\nroot: ""\n', ["2:7 WRONG_VALUE root is empty | write a value, or leave the key out"]],
+  [
+    "an empty root",
+    'version: 1\nroot: ""\n',
+    ['2:7 BAD_ROOT root "" is empty | choose a directory of your own, such as /tmp/workspace'],
+  ],
   [
     "root with ..",
     "version: 1\nroot: /tmp/../etc\n",

@@ -55,7 +55,7 @@ async function withTransport(
   work: (transport: Transport) => Promise<void>,
 ): Promise<number> {
   context.listenForSignals();
-  const manifest = await context.loadManifest(path);
+  const manifest = await context.loadManifest(path, undefined, false);
   const session = await context.connect(manifest, options, false);
   try {
     await work(session.openWorkspace(manifest.root).transport);

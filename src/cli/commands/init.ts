@@ -15,9 +15,10 @@ export async function run(context: Context, options: Options = {}): Promise<numb
   }
   if (
     options.from !== undefined &&
-    !(statSync(resolve(context.cwd, options.from), { throwIfNoEntry: false })?.isDirectory() ?? false)
+    (options.from === "" ||
+      statSync(resolve(context.cwd, options.from), { throwIfNoEntry: false })?.isDirectory() !== true)
   ) {
-    throw new UsageError(`--from ${options.from} is not a directory`);
+    throw new UsageError(`--from ${JSON.stringify(options.from)} is not a directory`);
   }
   writeFileSync(file, options.from === undefined ? starterManifest : manifestFor(options.from));
   context.console.print("Wrote agb-sync.yaml. Try it with: agb-sync apply --local");

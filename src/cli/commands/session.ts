@@ -60,7 +60,7 @@ export async function keepAlive(context: Context, ids: readonly string[], option
 async function specOf(context: Context, manifest: string | undefined, options: CreateOptions): Promise<SessionSpec> {
   const name = options.name === undefined ? {} : { name: options.name };
   if (options.image !== undefined && manifest === undefined) return { image: options.image, labels: {}, ...name };
-  const { session } = await context.loadManifest(manifest);
+  const { session } = await context.loadManifest(manifest, undefined, false);
   if (session === undefined) {
     throw new UsageError("the manifest does not say which image", { hint: "add session: to it, or give --image" });
   }
