@@ -103,9 +103,9 @@ async function reconcile(
   }
 }
 
-function show({ console }: Context, { plan }: Planned, options: Options): void {
+function show({ console }: Context, { plan, desired }: Planned, options: Options): void {
   if (options.json !== true && plan.steps.length + plan.conflicts.length > 0) {
-    console.print(renderPlan(plan, console.ink, console.isVerbose));
+    console.print(renderPlan(plan, desired.unreadable, console.ink, console.isVerbose));
   }
   for (const warning of plan.warnings) console.warn(warning);
 }
