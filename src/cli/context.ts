@@ -45,6 +45,8 @@ export class Context {
   readonly #sensitive = new Set<WorkspacePath>();
   /** Set once a signal came: the exit code that it asks for. */
   interruptCode: number | undefined;
+  /** What an interruption from now on leaves behind, in one clause. */
+  whenInterrupted = "nothing was changed";
   cwd: string;
 
   constructor(env: Readonly<Record<string, string | undefined>>, cwd: string, output: Output) {
@@ -65,6 +67,12 @@ export class Context {
       this.#stop(code);
     };
     process.on("SIGINT", stop(exitCodes.interrupted)).on("SIGTERM", stop(exitCodes.terminated));
+  }
+
+  /** Ctrl-C at a question, where no step is in hand. */
+  interrupt(): void {
+    this.interruptCode ??= exitCodes.interrupted;
+    this.#controller.abort();
   }
 
   /** For commands that go on until they are stopped: they stop, as by SIGTERM, when nobody reads them any more. */
@@ -108,7 +116,10 @@ export class Context {
     if (options.local !== undefined && options.session !== undefined) {
       throw new UsageError("--local and --session exclude one another", { hint: "leave one of them out" });
     }
-    return await connect({
+    const before = this.whenInterrupted;
+    const mayCreate = create && options.local === undefined && options.session === undefined;
+    if (mayCreate) this.whenInterrupted = "a session may have been created, see: agb-sync session list";
+    const session = await connect({
       ...(options.local === undefined ? {} : { local: this.#localDirectory(options.local) }),
       ...(options.session === undefined ? {} : { sessionId: options.session }),
       ...(options.concurrency === undefined ? {} : { concurrency: positive("--concurrency", options.concurrency) }),
@@ -118,6 +129,8 @@ export class Context {
       cwd: this.cwd,
       signal: this.signal,
     });
+    this.whenInterrupted = before;
+    return session;
   }
 
   reconcileOptions(options: CommonOptions, onEvent: ProgressListener): ReconcileOptions {

@@ -83,7 +83,7 @@ export function buildProgram(output: Output, invoke: Invoke): Command {
     planOptions(sessionOptions(add(program, "plan [manifest]", "show the steps that apply would take").alias("diff")))
       .option("--diff", "show text changes")
       .option("--out <file>", "save the plan, to be applied as it is: agb-sync apply FILE")
-      .option("--exit-code", "exit 2 when there are changes")
+      .option("--exit-code", "exit 2 when there are changes, 1 when a source cannot be read")
       .action(lazily(async () => (await import("./commands/plan.ts")).run)),
     "plan",
     "plan --diff --exit-code",

@@ -33,7 +33,18 @@ export function describeConflict(conflict: Conflict): string {
 }
 
 /** The plan as people read it; `isComplete` shows every line. */
-export function renderPlan(plan: Plan, { paint, foreign }: Ink, isComplete: boolean): string {
+export function renderPlan(plan: Plan, unreadable: readonly string[], ink: Ink, isComplete: boolean): string {
+  const lines = renderDifferences(plan, unreadable, ink, isComplete);
+  return [...lines, ...(lines.length > 0 ? [""] : []), summarize(plan, unreadable)].join("\n");
+}
+
+/** One line for each step, conflict, and source that could not be read; none when nothing differs. */
+export function renderDifferences(
+  plan: Plan,
+  unreadable: readonly string[],
+  { paint, foreign }: Ink,
+  isComplete: boolean,
+): readonly string[] {
   const lines = plan.steps.map(({ step }) => paint(paintOf(step), `  ${describeStep(step)}`));
   const shown = isComplete || lines.length <= MOST_LINES ? lines : lines.slice(0, MOST_LINES);
   const hidden = lines.length - shown.length;
@@ -42,21 +53,21 @@ export function renderPlan(plan: Plan, { paint, foreign }: Ink, isComplete: bool
     ...(hidden > 0 ? [paint("dim", `  ... and ${hidden} more (-v shows all)`)] : []),
     ...plan.conflicts.map((conflict) => paint("yellow", `  ${describeConflict(conflict)}`)),
     ...plan.unsupported.map(({ path, reason }) => paint("yellow", `  ! ${printable(path)}: ${foreign(reason)}`)),
-    ...(lines.length + plan.conflicts.length + plan.unsupported.length > 0 ? [""] : []),
-    summarize(plan),
-  ].join("\n");
+    ...unreadable.map((path) => paint("yellow", `  ? ${printable(path)}: could not be read`)),
+  ];
 }
 
-/** `Plan: 3 to create, 1 to write, …`, or that nothing is to be done. */
-export function summarize(plan: Plan): string {
-  const counts = countSteps(plan.steps.map(({ step }) => step));
-  const conflicts = plan.conflicts.length;
+/** `Plan: 3 to create, 1 to write, …`, or that there is nothing to do, or nothing that could be done. */
+export function summarize(plan: Plan, unreadable: readonly string[]): string {
   const left = [
-    ...(conflicts > 0 ? [`${plural(conflicts, "conflict")} left alone`] : []),
+    ...(plan.conflicts.length > 0 ? [`${plural(plan.conflicts.length, "conflict")} left alone`] : []),
     ...(plan.unsupported.length > 0 ? [`${plan.unsupported.length} not possible in this session`] : []),
+    ...(unreadable.length > 0 ? [`${plural(unreadable.length, "source")} could not be read`] : []),
   ].join(", ");
-  const tail = left === "" ? "" : `; ${left}`;
-  if (plan.steps.length === 0) return `Nothing to do: ${printable(plan.root)} is as declared${tail}.`;
+  if (plan.steps.length === 0) {
+    return left === "" ? `Nothing to do: ${printable(plan.root)} is as declared.` : `Nothing to apply: ${left}.`;
+  }
+  const counts = countSteps(plan.steps.map(({ step }) => step));
   const parts = (
     [
       ["create", counts.create],
@@ -66,7 +77,8 @@ export function summarize(plan: Plan): string {
       ["delete", counts.delete],
     ] as const
   ).filter(([, count]) => count > 0);
-  return `Plan: ${parts.map(([what, count]) => `${count} to ${what}`).join(", ")}${tail}.`;
+  const what = parts.map(([what, count]) => `${count} to ${what}`).join(", ");
+  return `Plan: ${what}${left === "" ? "" : `; ${left}`}.`;
 }
 
 export type StepCounts = { create: number; write: number; move: number; mode: number; delete: number };

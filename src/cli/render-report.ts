@@ -32,11 +32,20 @@ export function renderReport(report: ApplyReport, ink: Ink): string {
   return [...lines, summaryOf(report, ink)].join("\n");
 }
 
-/** True when a step failed or was skipped, a source could not be read, or the session could not hold something. */
+/** True when a command failed or something else is missing from what is declared, conflicts apart. */
 export function isIncomplete(report: ApplyReport): boolean {
-  const isUndone = report.outcomes.some(({ result }) => result.status === "failed" || result.status === "skipped");
-  const hasFailedCommand = report.commands.some(({ status }) => status === "failed");
-  return isUndone || hasFailedCommand || report.plan.unsupported.length > 0 || report.unreadable.length > 0;
+  return missingFrom(report).length > 0 || report.commands.some(({ status }) => status === "failed");
+}
+
+/** What keeps an apply from being complete (S13, S34), each in one clause. */
+function missingFrom({ outcomes, plan, unreadable, verified }: ApplyReport): readonly string[] {
+  const undone = outcomes.filter(({ result }) => result.status === "failed" || result.status === "skipped").length;
+  return [
+    ...(undone > 0 ? [`${plural(undone, "step")} not done`] : []),
+    ...(undone === 0 && outcomes.length > 0 && !verified ? ["what was done could not be verified"] : []),
+    ...(plan.unsupported.length > 0 ? [`${plan.unsupported.length} not possible in this session`] : []),
+    ...(unreadable.length > 0 ? [`${plural(unreadable.length, "source")} could not be read`] : []),
+  ];
 }
 
 function summaryOf(report: ApplyReport, { paint, foreign }: Ink): string {
@@ -45,19 +54,16 @@ function summaryOf(report: ApplyReport, { paint, foreign }: Ink): string {
   const backup = report.backupPath === undefined ? "" : ` Replaced files are in ${printable(report.backupPath)}/.`;
   const failedCommand = report.commands.find(({ status }) => status === "failed");
   if (failedCommand !== undefined) {
-    const message = `The workspace is as declared, but a command failed: ${foreign(failedCommand.command)}`;
-    return paint("red", message);
+    return paint("red", `The workspace is as declared, but a command failed: ${foreign(failedCommand.command)}`);
   }
-  if (isIncomplete(report))
-    return paint(
-      "red",
-      `Not complete: ${applied.length} of ${plural(report.outcomes.length, "step")} done in ${time}.${backup}`,
-    );
+  const missing = missingFrom(report);
+  if (missing.length > 0) {
+    const done = `${applied.length} of ${plural(report.outcomes.length, "step")} done in ${time}`;
+    return paint("red", `Not complete: ${missing.join(", ")}; ${done}.${backup}`);
+  }
   if (report.conflicts.length > 0) {
-    return paint(
-      "yellow",
-      `Done but for ${plural(report.conflicts.length, "conflict")}: ${plural(applied.length, "step")} in ${time}.${backup}`,
-    );
+    const conflicts = plural(report.conflicts.length, "conflict");
+    return paint("yellow", `Done but for ${conflicts}: ${plural(applied.length, "step")} in ${time}.${backup}`);
   }
   if (applied.length === 0) return paint("green", `Nothing to do: ${printable(report.root)} is as declared.`);
   const counts = countSteps(applied);

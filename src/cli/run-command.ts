@@ -28,7 +28,7 @@ export async function runCommand(
     const code = context.interruptCode ?? exitCodeOf(error);
     if (context.interruptCode === undefined) console.fail(error, code);
     else {
-      const message = "interrupted; what was applied so far is recorded, apply again to finish";
+      const message = `interrupted; ${context.whenInterrupted}`;
       if (console.isJson) console.printEvent(errorLine(new AgbSyncError("ABORTED", message), code));
       console.say(message);
     }

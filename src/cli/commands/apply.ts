@@ -4,14 +4,16 @@ import { AgbSyncError, hasCode, UsageError } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { SavedPlan } from "../../plan/saved-plan.ts";
 import { changedSince, onlySaved, parseSavedPlan } from "../../plan/saved-plan.ts";
-import type { Planned, ReconcileOptions } from "../../reconcile.ts";
+import type { Planned } from "../../reconcile.ts";
 import { applyPlan, makePlan } from "../../reconcile.ts";
 import type { ApplyReport } from "../../report.ts";
 import type { Session } from "../../session.ts";
 import { printable } from "../../tree/printable.ts";
+import { ask } from "../ask.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
+import { plural } from "../plural.ts";
 import { formatDuration, renderPlan } from "../render-plan.ts";
 import { isIncomplete, renderReport } from "../render-report.ts";
 
@@ -19,6 +21,8 @@ type Options = CommonOptions & { readonly yes?: boolean; readonly saved?: SavedP
 
 /** How often a plan is made again when another apply got in between. */
 const MAX_ROUNDS = 5;
+/** What an interruption leaves behind once steps are under way. */
+const UNFINISHED = "what was applied so far is recorded, apply again to finish";
 
 /** Plan, ask where that is called for, carry out, report. */
 export async function run(context: Context, given?: string, own: Options = {}): Promise<number> {
@@ -43,7 +47,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     if (report === undefined) return exitCodes.failed;
     const code = context.interruptCode ?? codeOf(report);
     if (context.interruptCode !== undefined && isIncomplete(report)) {
-      console.say("interrupted; what was applied so far is recorded, apply again to finish");
+      console.say(`interrupted; ${UNFINISHED}`);
     }
     if (options.json === true) console.printEvent(summaryLine("summary", report, code));
     else {
@@ -67,39 +71,43 @@ async function reconcile(
   context: Context,
   manifest: Manifest,
   session: Session,
-  options: Options,
+  given: Options,
 ): Promise<ApplyReport | undefined> {
-  const { console } = context;
-  for (let round = 1; ; round += 1) {
+  let options = given;
+  for (let round = 1; ; ) {
     const progress = context.progress(options);
-    let settings = context.reconcileOptions(options, progress.onEvent);
-    let planned = await makePlan(manifest, session, settings);
+    const settings = context.reconcileOptions(options, progress.onEvent);
+    const found = await makePlan(manifest, session, settings);
+    const planned = options.saved === undefined ? found : asSaved(found, options.saved);
     progress.clear();
-    if (options.saved !== undefined) planned = asSaved(planned, options.saved);
-    if (options.json !== true && planned.plan.steps.length + planned.plan.conflicts.length > 0) {
-      console.print(renderPlan(planned.plan, console.ink, console.isVerbose));
+    show(context, planned, options);
+    const answer = isInteractive(options) ? await askAbout(context, planned, options) : "apply";
+    if (answer === "no") {
+      context.console.say("nothing was changed");
+      return undefined;
     }
-    for (const warning of planned.plan.warnings) console.warn(warning);
-    if (isInteractive(options)) {
-      const rule = await askAboutConflicts(planned);
-      if (rule !== undefined) {
-        settings = { ...settings, onConflict: rule };
-        planned = await makePlan(manifest, session, settings);
-      }
-      if (isDestructive(planned) && !(await ask("Apply this? [y/N] ")).startsWith("y")) {
-        console.say("nothing was changed");
-        return undefined;
-      }
+    if (answer !== "apply") {
+      options = { ...options, onConflict: answer };
+      continue;
     }
     try {
+      context.whenInterrupted = UNFINISHED;
       return await applyPlan(planned, manifest, settings);
     } catch (error) {
       if (!hasCode(error, "STALE_PLAN") || round === MAX_ROUNDS || options.saved !== undefined) throw error;
-      console.say("the workspace changed since it was scanned; planning again");
+      context.console.say("the workspace changed since it was scanned; planning again");
+      round += 1;
     } finally {
       progress.clear();
     }
   }
+}
+
+function show({ console }: Context, { plan, desired }: Planned, options: Options): void {
+  if (options.json !== true && plan.steps.length + plan.conflicts.length > 0) {
+    console.print(renderPlan(plan, desired.unreadable, console.ink, console.isVerbose));
+  }
+  for (const warning of plan.warnings) console.warn(warning);
 }
 
 function readSavedPlan(context: Context, named: string): SavedPlan {
@@ -142,21 +150,18 @@ function isDestructive(planned: Planned): boolean {
   return planned.plan.steps.some(({ step }) => step.op === "delete" || ("backup" in step && step.backup));
 }
 
-async function askAboutConflicts(planned: Planned): Promise<ReconcileOptions["onConflict"] | undefined> {
-  if (planned.plan.conflicts.length === 0) return undefined;
-  const answer = await ask(
-    `${planned.plan.conflicts.length} conflicts: [s]kip, [o]verwrite after a backup, [k]eep the session's? [s] `,
-  );
-  if (answer.startsWith("o")) return "overwrite";
-  return answer.startsWith("k") ? "keep" : undefined;
-}
-
-async function ask(question: string): Promise<string> {
-  const { createInterface } = await import("node:readline/promises");
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return (await terminal.question(question)).trim().toLowerCase();
-  } finally {
-    terminal.close();
+/** What the person at the terminal wants: the plan as it was shown, one with another rule for conflicts, or none. */
+async function askAbout(
+  context: Context,
+  planned: Planned,
+  options: Options,
+): Promise<"apply" | "overwrite" | "keep" | "no"> {
+  const { conflicts } = planned.plan;
+  if (conflicts.length > 0 && options.onConflict === undefined) {
+    const question = `${plural(conflicts.length, "conflict")}: [s]kip, [o]verwrite after a backup, [k]eep the session's? [s] `;
+    const rule = await ask(context, question, ["skip", "overwrite", "keep"], "skip");
+    if (rule !== "skip") return rule ?? "no";
   }
+  if (!isDestructive(planned)) return "apply";
+  return (await ask(context, "Apply this? [y/N] ", ["yes", "no"], "no")) === "yes" ? "apply" : "no";
 }

@@ -27,7 +27,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     const { unreadable } = planned.desired;
     if (options.json === true) console.printData({ type: "plan", ...publicPlan(planned, context.hides), unreadable });
     else {
-      console.print(renderPlan(plan, console.ink, console.isVerbose));
+      console.print(renderPlan(plan, unreadable, console.ink, console.isVerbose));
       for (const warning of plan.warnings) console.warn(warning);
       if (console.isVerbose) console.say(`strategy ${planned.strategy}: ${printable(planned.strategyReason)}`);
       if (own.diff === true) {
@@ -44,8 +44,10 @@ export async function run(context: Context, given?: string, own: Options = {}): 
       writeFileSync(file, formatSavedPlan(plan, source), { mode: 0o600 });
       console.say(`saved: apply exactly this with: agb-sync apply ${printable(own.out)}`);
     }
+    if (own.exitCode !== true) return exitCodes.done;
+    if (unreadable.length > 0) return exitCodes.failed;
     const hasChanges = plan.steps.length + plan.conflicts.length + plan.unsupported.length > 0;
-    return own.exitCode === true && hasChanges ? exitCodes.changesPending : exitCodes.done;
+    return hasChanges ? exitCodes.changesPending : exitCodes.done;
   } finally {
     await session.close();
   }

@@ -16,8 +16,14 @@ export async function run(context: Context, path?: string, options: { readonly j
   if (options.json === true) {
     context.console.printData({ type: "validate", file: manifest.file, files, entries, digest, warnings, unreadable });
   } else {
-    const what = `${plural(files, "file")}, ${plural(entries, "entry", "entries")}`;
-    context.console.print(`${printable(manifest.file)} is valid: ${what}, ${digest}`);
+    const what = `${plural(files, "file")}, ${plural(entries, "entry", "entries")}, ${digest}`;
+    const but = `, but ${plural(unreadable.length, "source")} cannot be read`;
+    context.console.print(
+      [
+        `${printable(manifest.file)} is valid${unreadable.length === 0 ? "" : but}: ${what}`,
+        ...unreadable.map((path) => `  ? ${printable(path)}`),
+      ].join("\n"),
+    );
   }
   return desired.unreadable.length === 0 ? exitCodes.done : exitCodes.failed;
 }

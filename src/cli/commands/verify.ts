@@ -1,9 +1,14 @@
+import type { Planned } from "../../reconcile.ts";
 import { makePlan } from "../../reconcile.ts";
+import type { Digest } from "../../tree/digest.ts";
+import { treeDigest } from "../../tree/entry.ts";
 import { printable } from "../../tree/printable.ts";
+import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
+import { plural } from "../plural.ts";
 import { publicPlan } from "../public-plan.ts";
-import { renderPlan } from "../render-plan.ts";
+import { renderDifferences } from "../render-plan.ts";
 
 /** Hashes everything again and compares it with the manifest. */
 export async function run(context: Context, given?: string, own: CommonOptions = {}): Promise<number> {
@@ -19,20 +24,34 @@ export async function run(context: Context, given?: string, own: CommonOptions =
       checksum: true,
     });
     const { plan, desired } = planned;
-    const isEqual = plan.steps.length + plan.conflicts.length + plan.unsupported.length === 0;
-    if (options.json === true)
-      console.printData({
-        type: "verify",
-        sessionId: session.id,
-        equal: isEqual,
-        digest: desired.digest,
-        plan: publicPlan(planned, context.hides),
-      });
-    else if (isEqual) {
-      console.print(`Verified: ${printable(manifest.root)} equals ${printable(manifest.file)}, ${desired.digest}`);
-    } else console.print(renderPlan(plan, console.ink, console.isVerbose));
-    return isEqual ? exitCodes.done : exitCodes.changesPending;
+    const { unreadable, digest } = desired;
+    const isSame = plan.steps.length + plan.conflicts.length + plan.unsupported.length === 0;
+    const equal = isSame && unreadable.length === 0;
+    const found = isSame ? digest : foundDigest(planned);
+    if (options.json === true) {
+      const { id: sessionId } = session;
+      const publicly = publicPlan(planned, context.hides);
+      console.printData({ type: "verify", sessionId, equal, digest, found, plan: publicly, unreadable });
+    } else {
+      for (const line of renderDifferences(plan, unreadable, console.ink, console.isVerbose)) console.print(line);
+      const [root, file] = [printable(manifest.root), printable(manifest.file)];
+      if (equal) console.print(`Verified: ${root} equals ${file}, ${digest}`);
+      else if (isSame)
+        console.print(`Not verified: ${plural(unreadable.length, "source")} of ${file} could not be read`);
+      else console.print(`Differs: ${root} is not as ${file} declares: declared ${digest}, found ${found}`);
+      for (const warning of plan.warnings) console.warn(warning);
+    }
+    if (unreadable.length > 0) return exitCodes.failed;
+    return equal ? exitCodes.done : exitCodes.changesPending;
   } finally {
     await session.close();
   }
+}
+
+/** What stands in the session at the declared paths, and at those that the plan would clear. */
+function foundDigest({ actual, desired, plan }: Planned): Digest {
+  const concerned = new Set<WorkspacePath>(desired.tree.keys());
+  for (const { step } of plan.steps) concerned.add(step.op === "move" ? step.from : step.path);
+  for (const { path } of plan.conflicts) concerned.add(path);
+  return treeDigest(new Map([...actual].filter(([path]) => concerned.has(path))));
 }
