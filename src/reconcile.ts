@@ -361,6 +361,7 @@ export async function readLocalSources(
   const { signal, sourceCache, isTransient } = options;
   return await readSources(manifest, {
     signal,
+    toleratesMissingTrees: true,
     ...(sourceCache === undefined ? {} : { cache: sourceCache }),
     ...(isTransient === undefined ? {} : { isTransient }),
   });
@@ -417,18 +418,22 @@ function unchanged(workspace: Workspace, desired: Desired, engine: Engine, strat
   };
 }
 
-/** S12: a source that is suddenly empty would delete everything that came from it and from nowhere else now. */
+/**
+ * S12: a source that is suddenly empty or missing would delete everything that came from it and from nowhere else now.
+ * @throws {GuardError}; and what is wrong with a missing source that never brought anything.
+ */
 function checkSources(desired: Desired, base: Base, options: ReconcileOptions): void {
-  if (options.allowMassDelete === true) return;
-  for (const { source, path } of desired.emptyTrees) {
+  for (const { source, path, missing } of desired.emptyTrees) {
     const prefix = path === "" ? "" : `${path}/`;
     const orphans = [...base.entries].filter(
       ([other, { entry }]) => entry.kind !== "directory" && other.startsWith(prefix) && !desired.tree.has(other),
     ).length;
-    if (orphans === 0) continue;
+    if (orphans === 0 && missing !== undefined) throw missing;
+    if (orphans === 0 || options.allowMassDelete === true) continue;
+    const state = missing === undefined ? "empty" : "missing";
     const what = orphans === 1 ? "1 file" : `${orphans} files`;
-    throw new GuardError(`the source ${source} is empty, but the last apply brought ${what} from it`, {
-      hint: "check the source; if it is meant to be empty, add --allow-mass-delete",
+    throw new GuardError(`the source ${source} is ${state}, but the last apply brought ${what} from it`, {
+      hint: `check the source; if it is meant to be ${state}, add --allow-mass-delete`,
     });
   }
 }

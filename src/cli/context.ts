@@ -2,12 +2,13 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { connect } from "../connect.ts";
 import { loadManifest } from "../desired/load-manifest.ts";
-import { UsageError } from "../errors.ts";
+import { hasCode, UsageError } from "../errors.ts";
 import { parseDuration } from "../manifest/duration.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
 import type { ReconcileOptions } from "../reconcile.ts";
 import type { Session } from "../session.ts";
+import { BASE_PATH } from "../state/base.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { Console } from "./console.ts";
@@ -96,6 +97,27 @@ export class Context {
     for (const { path: declared, sensitive } of manifest.files) if (sensitive) this.#sensitive.add(declared);
     if (this.console.isVerbose) this.console.say(`manifest ${printable(manifest.file)}`);
     return manifest;
+  }
+
+  /**
+   * A manifest for a session. A source that is missing is no fault of the manifest where a session holds what came from
+   * it: then the comparison says what would be lost (S12).
+   */
+  async loadManifestFor(path: string | undefined, options: CommonOptions): Promise<Manifest> {
+    try {
+      return await this.loadManifest(path);
+    } catch (error) {
+      if (!hasCode(error, "SOURCE_MISSING", "MANIFEST_INVALID") || path === "-") throw error;
+      const manifest = await this.loadManifest(path, undefined, false).catch(() => undefined);
+      if (manifest === undefined || manifest.usesSessionId) throw error;
+      const session = await this.connect(manifest, options, false).catch(() => undefined);
+      if (session === undefined) throw error;
+      const base = session.openWorkspace(manifest.root).transport.stat(BASE_PATH, this.signal);
+      const isThere = (await base.catch(() => undefined)) !== undefined;
+      await session.close();
+      if (!isThere) throw error;
+      return manifest;
+    }
   }
 
   /** Whether a manifest that was loaded marks the path sensitive. */

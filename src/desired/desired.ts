@@ -1,9 +1,17 @@
+import type { AgbSyncError } from "../errors.ts";
 import type { Position } from "../manifest/manifest.ts";
 import type { PathPolicy, PruneScope } from "../plan/policy.ts";
 import type { Content } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Tree } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
+
+/** A tree whose source brings no file; `missing` when it is not there at all. */
+export type EmptyTree = {
+  readonly source: string;
+  readonly path: WorkspacePath;
+  readonly missing?: AgbSyncError;
+};
 
 /** What the manifest and its local sources ask for: the desired tree, the bytes behind it, and the rules that hold there. */
 export type Desired = {
@@ -16,8 +24,8 @@ export type Desired = {
   /** Where in the manifest each path comes from. */
   readonly positions: ReadonlyMap<WorkspacePath, Position>;
   readonly pruneScopes: readonly PruneScope[];
-  /** Tree sources without a single entry (S12). */
-  readonly emptyTrees: readonly { readonly source: string; readonly path: WorkspacePath; readonly at: Position }[];
+  /** Tree sources that bring no file (S12). */
+  readonly emptyTrees: readonly EmptyTree[];
   /** Local paths that could not be read: all deletions of the run are off (S13). */
   readonly unreadable: readonly string[];
   readonly warnings: readonly string[];

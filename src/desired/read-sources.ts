@@ -1,6 +1,6 @@
 import type { BigIntStats } from "node:fs";
 import { dirname } from "node:path";
-import { AgbSyncError, messageOf } from "../errors.ts";
+import { AgbSyncError, hasCode, messageOf } from "../errors.ts";
 import type { FileSpec, Manifest, Position, TreeSpec } from "../manifest/manifest.ts";
 import type { Problem } from "../manifest/manifest-error.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
@@ -11,7 +11,7 @@ import type { Entry, Mode } from "../tree/entry.ts";
 import { treeDigest } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf } from "../tree/workspace-path.ts";
-import type { Desired } from "./desired.ts";
+import type { Desired, EmptyTree } from "./desired.ts";
 import { ignoreMatcher } from "./ignore-matcher.ts";
 import { localContent, memoryContent, readLocalFile } from "./local-file.ts";
 import { isGone, lookAtSource } from "./look-at-source.ts";
@@ -22,6 +22,8 @@ import { walkSourceTree } from "./walk-source-tree.ts";
 
 export type ReadOptions = {
   readonly signal: AbortSignal;
+  /** A tree that is not there is told in `emptyTrees`: what a former apply brought from it decides what that means. */
+  readonly toleratesMissingTrees?: boolean;
   readonly cache?: SourceCache;
   /** Files of trees that this answers true for are left out. */
   readonly isTransient?: (path: WorkspacePath, modifiedMs: number) => boolean;
@@ -54,7 +56,7 @@ class SourceReader {
   readonly #contents = new Map<Digest, Content>();
   readonly #policies = new Map<WorkspacePath, PathPolicy>();
   readonly #positions = new Map<WorkspacePath, Position>();
-  readonly #emptyTrees: { source: string; path: WorkspacePath; at: Position }[] = [];
+  readonly #emptyTrees: EmptyTree[] = [];
   readonly #unreadable: string[] = [];
   readonly #warnings: string[] = [];
   readonly #problems: Problem[] = [];
@@ -91,11 +93,13 @@ class SourceReader {
   }
 
   async #readTree(spec: TreeSpec): Promise<void> {
-    const walk = walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore), this.#manifest.file);
+    const walk = this.#walk(spec);
+    if (walk === undefined) return;
     this.#unreadable.push(...walk.unreadable);
     this.#warnings.push(...walk.warnings);
     for (const directory of walk.directories) this.#sourceDirectories.add(directory);
-    if (walk.entries.length === 0) this.#emptyTrees.push({ source: spec.source, path: spec.path, at: spec.at });
+    const isEmpty = walk.entries.every((entry) => entry.kind === "directory");
+    if (isEmpty && walk.unreadable.length === 0) this.#emptyTrees.push({ source: spec.source, path: spec.path });
     const policy: PathPolicy = { ...policyOf(false), ...(spec.onConflict ? { onConflict: spec.onConflict } : {}) };
     if (spec.path !== "") this.#putDirectory(spec.path, { policy, at: spec.at });
     for (const entry of walk.entries) {
@@ -104,6 +108,16 @@ class SourceReader {
         this.#put(entry.path, { kind: "link", target: entry.target }, { policy, at: spec.at });
       else if (this.#options.isTransient?.(entry.path, Number(entry.stats.mtimeNs / 1_000_000n)) !== true)
         await this.#readListed(entry, { policy, at: spec.at });
+    }
+  }
+
+  #walk(spec: TreeSpec): ReturnType<typeof walkSourceTree> | undefined {
+    try {
+      return walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore), this.#manifest.file);
+    } catch (error) {
+      if (this.#options.toleratesMissingTrees !== true || !hasCode(error, "SOURCE_MISSING")) throw error;
+      this.#emptyTrees.push({ source: spec.source, path: spec.path, missing: error });
+      return undefined;
     }
   }
 

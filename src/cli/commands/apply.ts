@@ -33,7 +33,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const path = saved?.manifest ?? named;
   const isElsewhere = wished.local === undefined && wished.session === undefined;
   const options = saved !== undefined && isElsewhere ? { ...wished, session: saved.sessionId } : wished;
-  let manifest = await context.loadManifest(path);
+  let manifest = await context.loadManifestFor(path, options);
   const startedMs = performance.now();
   const session = await context.connect(manifest, options, true);
   try {

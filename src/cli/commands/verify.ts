@@ -15,7 +15,7 @@ export async function run(context: Context, given?: string, own: CommonOptions =
   const { manifest: path, options } = context.sortOut(given, own);
   const { console } = context;
   context.listenForSignals();
-  let manifest = await context.loadManifest(path);
+  let manifest = await context.loadManifestFor(path, options);
   const session = await context.connect(manifest, options, false);
   try {
     if (manifest.usesSessionId) manifest = await context.loadManifest(path, session.id);
