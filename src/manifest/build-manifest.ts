@@ -57,7 +57,9 @@ class Builder {
   build(): Built {
     const data = this.#data;
     const prune = data.prune ?? "managed";
-    const fault = rootFault(data.root, prune);
+    // A tree that is mirrored into the root itself has a rule for all of it.
+    const ofRoot = (data.trees ?? []).filter(({ path }) => path === "." || path === "./").map((tree) => tree.prune);
+    const fault = rootFault(data.root, ofRoot.includes("all") ? "all" : prune);
     if (fault !== undefined) {
       const hint = "choose a directory of your own, such as /tmp/workspace";
       this.#source.report("BAD_ROOT", ["root"], `root ${quoted(data.root)} ${fault}`, hint);

@@ -106,6 +106,8 @@ describe("roots", () => {
 
   it.each(["/tmp", "/home/user", "/root"])("refuses to prune all of %j (S18)", (root) => {
     expect(() => parse(root, "prune: all\n")).toThrow(ManifestError);
+    expect(() => parse(root, "trees: [{ source: x, path: ., prune: all }]\n")).toThrow(ManifestError);
+    expect(() => parse(root, "trees: [{ source: x, path: sub, prune: all }]\n")).not.toThrow();
   });
 });
 
