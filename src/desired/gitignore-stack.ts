@@ -1,32 +1,47 @@
 import { readFileSync } from "node:fs";
 import ignore from "ignore";
 
-/** One `.gitignore`: its directory relative to the tree, with a slash behind it, and its rules. */
-type Level = { readonly prefix: string; readonly rules: ReturnType<typeof ignore> };
+type Rules = ReturnType<typeof ignore>;
 
-/** What the `.gitignore` files from the top of a tree down to one directory leave out; the innermost one decides. */
+/**
+ * What the `.gitignore` files from the top of a tree down to one directory leave out. The rules of inner files are
+ * rewritten to hold from the top: only one list of rules, the last match of which counts, says the same as git.
+ */
 export class GitignoreStack {
-  readonly #rules: readonly Level[];
+  readonly #rules: Rules;
 
-  constructor(rules: readonly Level[] = []) {
+  constructor(rules: Rules = noRules()) {
     this.#rules = rules;
   }
 
-  /** The stack for a directory whose `.gitignore`, if any, is at `file`. `directory` is relative to the tree, `""` its top. */
-  enter(directory: string, file: string | undefined): GitignoreStack {
-    if (file === undefined) return this;
-    const rules = ignore({ ignorecase: false, allowRelativePaths: true }).add(readFileSync(file, "utf8"));
-    return new GitignoreStack([...this.#rules, { prefix: directory === "" ? "" : `${directory}/`, rules }]);
+  /** The stack for a directory whose `.gitignore` is at `file`. `directory` is relative to the tree, `""` its top. */
+  enter(directory: string, file: string): GitignoreStack {
+    const lines = readFileSync(file, "utf8")
+      .replace(/^\ufeff/, "")
+      .split(/\r?\n/);
+    const inner = directory === "" ? lines : lines.flatMap((line) => fromTop(line, directory));
+    return new GitignoreStack(noRules().add(this.#rules).add(inner));
   }
 
   /** Whether git would leave `path` out, given that every directory above it is not left out. */
   isIgnored(path: string, isDirectory: boolean): boolean {
-    for (const { prefix, rules } of this.#rules.toReversed()) {
-      const inner = path.slice(prefix.length);
-      const verdict = rules.test(isDirectory ? `${inner}/` : inner);
-      if (verdict.ignored) return true;
-      if (verdict.unignored) return false;
-    }
-    return false;
+    return this.#rules.ignores(isDirectory ? `${path}/` : path);
   }
+}
+
+function noRules(): Rules {
+  return ignore({ ignorecase: false, allowRelativePaths: true });
+}
+
+/** A rule of `directory` as the top would write it. Nothing for a line that is no rule. */
+function fromTop(line: string, directory: string): readonly string[] {
+  if (line.startsWith("#")) return [];
+  const isNegative = line.startsWith("!");
+  const pattern = isNegative ? line.slice(1) : line;
+  const inner = pattern.replace(/^\//, "");
+  if (inner.trim() === "") return [];
+  // A slash that is not the last character ties a pattern to its directory.
+  const isTied = pattern.trimEnd().slice(0, -1).includes("/");
+  const place = directory.replaceAll(/[\\*?[\]!# ]/g, "\\$&");
+  return [`${isNegative ? "!" : ""}/${place}/${isTied ? "" : "**/"}${inner}`];
 }

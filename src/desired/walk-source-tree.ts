@@ -83,7 +83,8 @@ class Walk {
     const children = this.#list(localPath);
     if (children === undefined) return;
     const hasRules = this.#spec.gitignore && children.some((child) => child.name === ".gitignore" && child.isFile());
-    const gitignore = outer.enter(inner, hasRules ? join(localPath, ".gitignore") : undefined);
+    const gitignore = hasRules ? this.#enter(inner, join(localPath, ".gitignore"), outer) : outer;
+    if (gitignore === undefined) return;
     for (const child of children) {
       const innerPath = inner === "" ? child.name : `${inner}/${child.name}`;
       const place = childPath(path, child.name);
@@ -92,6 +93,18 @@ class Walk {
       if (this.#spec.gitignore && (child.name === ".git" || gitignore.isIgnored(innerPath, isDirectory))) continue;
       if (this.#isExcluded(innerPath, isDirectory) || this.#isIgnored(place, isDirectory)) continue;
       this.#take(child, innerPath, place, join(localPath, child.name), gitignore);
+    }
+  }
+
+  /** Undefined when nobody knows what a directory leaves out: nothing in it may be sent then. */
+  #enter(inner: string, file: string, outer: GitignoreStack): GitignoreStack | undefined {
+    try {
+      return outer.enter(inner, file);
+    } catch (error) {
+      if (isGone(error)) return outer;
+      this.#unreadable.push(file);
+      this.#warnings.push(`${file} cannot be read, so its directory is left out: ${messageOf(error)}`);
+      return undefined;
     }
   }
 
