@@ -1,4 +1,6 @@
+import { scryptSync } from "node:crypto";
 import { AgbSyncError } from "../errors.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { comparePaths } from "../tree/workspace-path.ts";
 import type { Plan, PlannedStep, Step } from "./plan.ts";
 
@@ -7,66 +9,64 @@ export type SavedPlan = {
   readonly manifest: string;
   readonly sessionId: string;
   readonly root: string;
-  readonly madeFrom: Plan["madeFrom"];
   /** Each step as JSON text: what was approved, to the letter. */
   readonly steps: readonly string[];
 };
 
 const KIND = "agb-sync plan";
 
-/** The same plan gives the same text (S37). Digests and names, never contents. */
-export function formatSavedPlan(plan: Plan, manifest: string): string {
-  const { sessionId, root, madeFrom } = plan;
-  const steps = plan.steps.map(({ step }) => step);
-  return `${JSON.stringify({ kind: KIND, version: 1, manifest, sessionId, root, madeFrom, steps }, null, 2)}\n`;
+/** Whether a path is marked sensitive. */
+type IsSensitive = (path: WorkspacePath) => boolean;
+
+/**
+ * The same plan gives the same text (S37). Digests and names, never contents. In place of the digests of a sensitive step
+ * stands their scrypt, salted with session, root and step: a short secret could be read off a plain digest in no time, and
+ * off one keyed with a key from this very file as well, while a guess at scrypt costs some 50 ms and 16 MB. Digests of the
+ * whole trees are left out, as everything else in them may be known.
+ */
+export function formatSavedPlan(plan: Plan, manifest: string, hides: IsSensitive): string {
+  const { sessionId, root } = plan;
+  const steps = plan.steps.map(({ step }): unknown => JSON.parse(savedText(step, plan, hides)));
+  return `${JSON.stringify({ kind: KIND, version: 1, manifest, sessionId, root, steps }, null, 2)}\n`;
 }
 
 /** @throws {AgbSyncError} `STALE_PLAN` for text that is no saved plan of this version. */
 export function parseSavedPlan(text: string, file: string): SavedPlan {
   const value = parseJson(text);
-  const { kind, version, manifest, sessionId, root, madeFrom, steps } = value;
+  const { kind, version, manifest, sessionId, root, steps } = value;
   const isPlan = kind === KIND && typeof manifest === "string" && typeof sessionId === "string";
   if (!isPlan || version !== 1 || typeof root !== "string" || !Array.isArray(steps)) {
     throw new AgbSyncError("STALE_PLAN", `${file} is not a plan of this version of agb-sync`, {
       hint: "make a new one with: agb-sync plan --out plan.json",
     });
   }
-  const from: Partial<Plan["madeFrom"]> = { ...(typeof madeFrom === "object" ? madeFrom : {}) };
   return {
     manifest,
     sessionId,
     root,
-    madeFrom: { desired: from.desired ?? "sha256:", actual: from.actual ?? "sha256:" },
     steps: steps.map((step: unknown) => JSON.stringify(step)),
   };
 }
 
-/**
- * The paths for which the current plan would no longer do what was saved (S23); empty: the saved plan still holds. What
- * has come to stand at, above or below a saved path counts: its step would then do more than was approved.
- */
-export function changedSince(saved: SavedPlan, current: Plan): readonly string[] {
-  const before = new Set(saved.steps);
-  const now = new Set(current.steps.map(({ step }) => JSON.stringify(step)));
-  const concerns = (path: string) =>
-    saved.steps.some((step) => {
-      const one = pathIn(step);
-      const isBelow = path.startsWith(`${one}/`) && !step.includes('"op":"create-directory"');
-      return one === path || one.startsWith(`${path}/`) || isBelow;
-    });
-  const gone = saved.steps.filter((step) => !now.has(step)).map(pathIn);
-  const fresh = [...now].filter((step) => !before.has(step)).map(pathIn);
-  const blocked = current.conflicts.map(({ path }) => path);
-  return [...new Set([...gone, ...[...fresh, ...blocked].filter(concerns)])].toSorted(comparePaths);
-}
+/** What became of a saved plan: the steps of the current one that were saved, or why they cannot be carried out. */
+export type Matched = {
+  /**
+   * The paths for which the current plan would no longer do what was saved (S23); empty: the saved plan still holds. What
+   * has come to stand at, above or below a saved path counts: its step would then do more than was approved.
+   */
+  readonly changed: readonly string[];
+  /** The current plan without the steps that were not saved: what changed elsewhere is left for another apply. */
+  readonly plan: Plan;
+};
 
-/** The current plan without the steps that were not saved: what changed elsewhere is left for another apply. */
-export function onlySaved(saved: SavedPlan, current: Plan): Plan {
+export function matchSaved(saved: SavedPlan, current: Plan, hides: IsSensitive): Matched {
+  const texts = current.steps.map(({ step }) => savedText(step, current, hides));
+  const now = new Set(texts);
   const wanted = new Set(saved.steps);
   const places = new Map<number, number>();
   const kept: { readonly step: Step; readonly after: readonly number[] }[] = [];
   current.steps.forEach((planned, index) => {
-    if (!wanted.has(JSON.stringify(planned.step))) return;
+    if (!wanted.has(texts[index] ?? "")) return;
     places.set(index, kept.length);
     kept.push(planned);
   });
@@ -79,7 +79,33 @@ export function onlySaved(saved: SavedPlan, current: Plan): Plan {
       }),
     }),
   );
-  return { ...current, steps };
+  const concerns = (path: string) =>
+    saved.steps.some((step) => {
+      const one = pathIn(step);
+      const isBelow = path.startsWith(`${one}/`) && !step.includes('"op":"create-directory"');
+      return one === path || one.startsWith(`${path}/`) || isBelow;
+    });
+  const gone = saved.steps.filter((step) => !now.has(step)).map(pathIn);
+  const fresh = texts.filter((step) => !wanted.has(step)).map(pathIn);
+  const blocked = current.conflicts.map(({ path }) => path);
+  const changed = [...new Set([...gone, ...[...fresh, ...blocked].filter(concerns)])].toSorted(comparePaths);
+  return { changed, plan: { ...current, steps } };
+}
+
+/** A step as it stands in the file: JSON, with `sealed` for the digests of what is sensitive. */
+function savedText(step: Step, plan: Plan, hides: IsSensitive): string {
+  const paths = step.op === "move" ? [step.from, step.to] : [step.path];
+  if (!paths.some(hides)) return JSON.stringify(step);
+  const digests: unknown[] = [];
+  const rest = JSON.stringify(step, (key, value: unknown) => {
+    if (key !== "digest") return value;
+    digests.push(value);
+    return undefined;
+  });
+  if (digests.length === 0) return rest;
+  const salt = JSON.stringify([plan.sessionId, plan.root, rest]);
+  const open: object = JSON.parse(rest);
+  return JSON.stringify({ ...open, sealed: scryptSync(JSON.stringify(digests), salt, 32).toString("hex") });
 }
 
 function pathIn(step: string): string {

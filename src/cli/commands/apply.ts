@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { AgbSyncError, hasCode, UsageError } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { SavedPlan } from "../../plan/saved-plan.ts";
-import { changedSince, onlySaved, parseSavedPlan } from "../../plan/saved-plan.ts";
+import { matchSaved, parseSavedPlan } from "../../plan/saved-plan.ts";
 import type { Planned } from "../../reconcile.ts";
 import { applyPlan, makePlan } from "../../reconcile.ts";
 import type { ApplyReport } from "../../report.ts";
@@ -14,6 +14,7 @@ import type { CommonOptions, Context } from "../context.ts";
 import { summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
 import { plural } from "../plural.ts";
+import type { IsSensitive } from "../public-plan.ts";
 import { formatDuration, renderPlan } from "../render-plan.ts";
 import { isIncomplete, renderReport } from "../render-report.ts";
 
@@ -78,7 +79,7 @@ async function reconcile(
     const progress = context.progress(options);
     const settings = context.reconcileOptions(options, progress.onEvent);
     const found = await makePlan(manifest, session, settings);
-    const planned = options.saved === undefined ? found : asSaved(found, options.saved);
+    const planned = options.saved === undefined ? found : asSaved(found, options.saved, context.hides);
     progress.clear();
     show(context, planned, options);
     const answer = isInteractive(options) ? await askAbout(context, planned, options) : "apply";
@@ -118,10 +119,10 @@ function readSavedPlan(context: Context, named: string): SavedPlan {
 }
 
 /** What was saved, or a refusal that names what has changed since (S23). */
-function asSaved(planned: Planned, saved: SavedPlan): Planned {
+function asSaved(planned: Planned, saved: SavedPlan, hides: IsSensitive): Planned {
   const { plan } = planned;
   const isSame = plan.sessionId === saved.sessionId && plan.root === saved.root;
-  const changed = isSame ? changedSince(saved, plan) : [];
+  const { changed, plan: narrowed } = isSame ? matchSaved(saved, plan, hides) : { changed: [], plan };
   if (!isSame || changed.length > 0) {
     const what = isSame
       ? `these paths changed since it was made: ${changed.map(printable).join(", ")}`
@@ -130,7 +131,6 @@ function asSaved(planned: Planned, saved: SavedPlan): Planned {
       hint: "look at the new plan: agb-sync plan",
     });
   }
-  const narrowed = onlySaved(saved, plan);
   return narrowed.steps.length === plan.steps.length
     ? planned
     : { ...planned, plan: narrowed, isPartial: true, isSettled: false };

@@ -31,17 +31,14 @@ export async function run(context: Context, given?: string, own: Options = {}): 
       for (const warning of plan.warnings) console.warn(warning);
       if (console.isVerbose) console.say(`strategy ${planned.strategy}: ${printable(planned.strategyReason)}`);
       if (own.diff === true) {
-        const { renderDiff } = await import("../render-diff.ts");
-        for (const { step } of plan.steps) {
-          const diff = await renderDiff(step, planned, console.ink);
-          if (diff !== undefined) console.print(`\n${diff}`);
-        }
+        const { renderDiffs } = await import("../render-diff.ts");
+        for await (const diff of renderDiffs(planned, context.hides, console.ink)) console.print(`\n${diff}`);
       }
     }
     if (own.out !== undefined) {
       const file = resolve(context.cwd, own.out);
       const source = path === "-" ? "-" : resolve(context.cwd, findManifest(path, context.cwd));
-      writeFileSync(file, formatSavedPlan(plan, source), { mode: 0o600 });
+      writeFileSync(file, formatSavedPlan(plan, source, context.hides), { mode: 0o600 });
       console.say(`saved: apply exactly this with: agb-sync apply ${printable(own.out)}`);
     }
     if (own.exitCode !== true) return exitCodes.done;
