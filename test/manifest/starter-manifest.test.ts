@@ -32,7 +32,7 @@ describe("a manifest to start with", () => {
     layOut(cwd, { "a${b}/file": "x" });
     expect((await run(["init", "--from", "a${b}"], { cwd })).code).toBe(0);
     const { code, stdout } = await run(["validate"], { cwd });
-    expect([code, stdout]).toEqual([0, expect.stringContaining("1 files")]);
+    expect([code, stdout]).toEqual([0, expect.stringContaining("1 file,")]);
   });
 
   it("mirrors a directory, whatever its name is", () => {
