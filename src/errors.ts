@@ -12,6 +12,8 @@ export type ErrorCode =
   | "SOURCE_CHANGED"
   | "SOURCE_ESCAPES"
   | "SOURCE_TOO_LARGE"
+  // other files, directories and ports of this machine
+  | "LOCAL_FAILED"
   // session and transport
   | "NO_API_KEY"
   | "BAD_API_KEY"

@@ -200,7 +200,12 @@ export class Context {
 
   /** The default directory hides itself from git. */
   #localDirectory(local: string | true): string {
-    if (local !== true) return resolve(this.cwd, local);
+    if (local !== true) {
+      const directory = resolve(this.cwd, local);
+      const stats = statSync(directory, { throwIfNoEntry: false });
+      if (stats !== undefined && !stats.isDirectory()) throw new UsageError(`--local ${local} is not a directory`);
+      return directory;
+    }
     const own = join(this.cwd, ".agb-sync");
     mkdirSync(own, { recursive: true });
     if (!existsSync(join(own, ".gitignore"))) writeFileSync(join(own, ".gitignore"), "*\n");

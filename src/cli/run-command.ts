@@ -1,9 +1,11 @@
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
-import { AgbSyncError, UsageError } from "../errors.ts";
+import { AgbSyncError, messageOf, UsageError } from "../errors.ts";
 import { Console } from "./console.ts";
 import { Context } from "./context.ts";
 import { errorLine } from "./events.ts";
 import { exitCodeOf, exitCodes } from "./exit-code.ts";
+import { localFault } from "./local-fault.ts";
 import type { Output } from "./output.ts";
 import type { Invocation } from "./program.ts";
 
@@ -15,16 +17,17 @@ export async function runCommand(
 ): Promise<number> {
   const context = new Context(process.env, process.cwd(), output);
   const { console } = context;
-  if (invocation.directory !== undefined) context.cwd = resolve(context.cwd, invocation.directory);
   console.isJson = invocation.json;
   console.isQuiet = invocation.quiet ?? false;
   console.isVerbose = invocation.verbose ?? false;
   console.isDebug = invocation.debug ?? false;
   console.color = invocation.color;
   try {
+    if (invocation.directory !== undefined) context.cwd = directoryAt(context.cwd, invocation.directory);
     const command = await load();
     return await command(context);
-  } catch (error) {
+  } catch (thrown) {
+    const error = localFault(thrown) ?? thrown;
     const code = context.interruptCode ?? exitCodeOf(error);
     if (context.interruptCode === undefined) console.fail(error, code);
     else {
@@ -40,4 +43,14 @@ export async function runCommand(
 export function failUsage(output: Output, message: string): void {
   const console = new Console(process.env, output);
   console.printEvent(errorLine(new UsageError(message), exitCodes.usage));
+}
+
+function directoryAt(cwd: string, named: string): string {
+  const directory = resolve(cwd, named);
+  try {
+    if (statSync(directory).isDirectory()) return directory;
+  } catch (cause) {
+    throw new UsageError(`-C ${named}: ${localFault(cause)?.message ?? messageOf(cause)}`, { cause });
+  }
+  throw new UsageError(`-C ${named}: it is not a directory`);
 }

@@ -13,6 +13,7 @@ import { ask } from "../ask.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
+import { doing } from "../local-fault.ts";
 import { plural } from "../plural.ts";
 import type { IsSensitive } from "../public-plan.ts";
 import { formatDuration, renderPlan } from "../render-plan.ts";
@@ -115,7 +116,10 @@ function readSavedPlan(context: Context, named: string): SavedPlan {
   const file = resolve(context.cwd, named);
   if (!existsSync(file))
     throw new UsageError(`there is no ${named}`, { hint: "save a plan with: agb-sync plan --out" });
-  return parseSavedPlan(readFileSync(file, "utf8"), named);
+  return parseSavedPlan(
+    doing(`read ${named}`, () => readFileSync(file, "utf8")),
+    named,
+  );
 }
 
 /** What was saved, or a refusal that names what has changed since (S23). */

@@ -4,6 +4,7 @@ import { UsageError } from "../../errors.ts";
 import { manifestFor, starterManifest } from "../../manifest/starter-manifest.ts";
 import type { Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
+import { doing } from "../local-fault.ts";
 
 type Options = { readonly from?: string; readonly force?: boolean };
 
@@ -20,7 +21,8 @@ export async function run(context: Context, options: Options = {}): Promise<numb
   ) {
     throw new UsageError(`--from ${JSON.stringify(options.from)} is not a directory`);
   }
-  writeFileSync(file, options.from === undefined ? starterManifest : manifestFor(options.from));
+  const text = options.from === undefined ? starterManifest : manifestFor(options.from);
+  doing("write agb-sync.yaml", () => writeFileSync(file, text));
   context.console.print("Wrote agb-sync.yaml. Try it with: agb-sync apply --local");
   return exitCodes.done;
 }

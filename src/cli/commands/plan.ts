@@ -6,6 +6,7 @@ import { makePlan } from "../../reconcile.ts";
 import { printable } from "../../tree/printable.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
+import { doing } from "../local-fault.ts";
 import { publicPlan } from "../public-plan.ts";
 import { renderPlan } from "../render-plan.ts";
 
@@ -38,7 +39,8 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     if (own.out !== undefined) {
       const file = resolve(context.cwd, own.out);
       const source = path === "-" ? "-" : resolve(context.cwd, findManifest(path, context.cwd));
-      writeFileSync(file, formatSavedPlan(plan, source, context.hides), { mode: 0o600 });
+      const text = formatSavedPlan(plan, source, context.hides);
+      doing(`write ${own.out}`, () => writeFileSync(file, text, { mode: 0o600 }));
       console.say(`saved: apply exactly this with: agb-sync apply ${printable(own.out)}`);
     }
     if (own.exitCode !== true) return exitCodes.done;

@@ -13,6 +13,7 @@ import { duration } from "../context.ts";
 import type { Line } from "../events.ts";
 import { problemLine, summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
+import { localFault } from "../local-fault.ts";
 import { countSteps, describeConflict, describeStep, formatBytes, formatDuration } from "../render-plan.ts";
 import { isIncomplete, renderReport } from "../render-report.ts";
 
@@ -128,9 +129,10 @@ function show(context: Context, event: WatchEvent): void {
         console.say("watching on with the last manifest that was right");
         return;
       }
-      const hint = event.error instanceof AgbSyncError && event.error.hint !== undefined ? `; ${event.error.hint}` : "";
+      const error = localFault(event.error) ?? event.error;
+      const hint = error instanceof AgbSyncError && error.hint !== undefined ? `; ${error.hint}` : "";
       const next = event.retryMs === undefined ? "" : `; trying again in ${formatDuration(event.retryMs)}`;
-      console.warn(`${event.error.message}${hint}${next}`);
+      console.warn(`${error.message}${hint}${next}`);
       return;
     }
     case "recovered":
@@ -168,7 +170,7 @@ function watchLine(event: WatchEvent): Line {
     case "cycle":
       return summaryLine("cycle", event.report, exitCodes.done);
     case "problem":
-      return problemLine(event.error, event.retryMs);
+      return problemLine(localFault(event.error) ?? event.error, event.retryMs);
     case "recovered":
       return { type: "recovered" };
     case "renewed":

@@ -1,0 +1,79 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { Finished } from "../helpers/cli.ts";
+import { cliPath, run, start, waitForLine } from "../helpers/cli.ts";
+import { layOut, temporaryDirectory } from "../helpers/workspace.ts";
+import { jsonLines } from "./json-lines.ts";
+
+function project(): string {
+  const cwd = temporaryDirectory();
+  layOut(cwd, { "agb-sync.yaml": 'version: 1\nroot: /w\nfiles: [{ path: a.txt, content: "a" }]\n', file: "x" });
+  mkdirSync(join(cwd, "plan.json"));
+  return cwd;
+}
+
+/** The user `nobody` instead of root, whom no permission stops. */
+const nobody = 65_534;
+
+async function runAsNobody(args: readonly string[], cwd: string): Promise<Finished> {
+  const user = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {};
+  const child = spawn(process.execPath, [cliPath, ...args], { cwd, ...user, env: { HOME: cwd, NO_COLOR: "1" } });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+  return { code: typeof code === "number" ? code : null, stdout, stderr };
+}
+
+describe("a local file or directory that cannot be used", () => {
+  it.each<[string, string[], number, RegExp]>([
+    ["--out into nowhere", ["plan", "--local", "--out", "no/p.json"], 1, /cannot write no\/p\.json: there is no such/],
+    ["--out onto a directory", ["plan", "--local", "--out", "plan.json"], 1, /cannot write plan\.json: it is a dir/],
+    ["a saved plan that is a directory", ["apply", "plan.json"], 1, /cannot read plan\.json: it is a directory/],
+    ["--local on a file", ["apply", "--local", "file"], 64, /--local file is not a directory/],
+    ["--local below a file", ["apply", "--local", "file/x"], 1, /file\/x: a part of the path is not a directory/],
+    ["-C to nowhere", ["-C", "nope", "plan"], 64, /-C nope: .* there is no such file or directory/],
+    ["-C to a file", ["-C", "file", "plan"], 64, /-C file: it is not a directory/],
+    ["-C below a file", ["-C", "file/x", "plan"], 64, /-C file\/x: .* a part of the path is not a directory/],
+    ["the emulator's root on a file", ["emulator", "--root", "file"], 1, /file\S*: a part of the path is not/],
+  ])("is no fault of ours: %s", async (_what, args, code, message) => {
+    const finished = await run(args, { cwd: project() });
+    expect([finished.code, finished.stderr]).toEqual([code, expect.stringMatching(message)]);
+    expect(finished.stderr).not.toMatch(/fault in agb-sync|E[A-Z]{4,}:/);
+  });
+
+  it("is told as JSON too", async () => {
+    const { stdout } = await run(["plan", "--local", "--out", "no/p.json", "--json"], { cwd: project() });
+    expect(jsonLines(stdout)).toMatchObject([{ type: "plan" }, { type: "error", code: "LOCAL_FAILED", exitCode: 1 }]);
+  });
+
+  it.each<[string, string[], RegExp]>([
+    ["apply", ["apply", "--local"], /cannot create \S+\.agb-sync: permission denied\nhint: .*another place/],
+    ["plan --out", ["plan", "--local", "open", "--out", "p.json"], /cannot write p\.json: permission denied\nhint/],
+    ["init", ["-C", "empty", "init"], /cannot write agb-sync\.yaml: permission denied\nhint/],
+    ["a manifest", ["validate", "other/secret.yaml"], /secret\.yaml cannot be read: .*permission denied/],
+  ])("is named where permissions are missing: %s", async (_what, args, message) => {
+    const cwd = project();
+    for (const name of ["open", "empty"]) mkdirSync(join(cwd, name));
+    chmodSync(join(cwd, "open"), 0o777);
+    layOut(join(cwd, "other"), { "secret.yaml": { bytes: "version: 1", mode: 0 } });
+    chmodSync(cwd, 0o555);
+    onTestFinished(() => chmodSync(cwd, 0o755));
+    const { stderr } = await runAsNobody(args, cwd);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toContain("fault in agb-sync");
+  });
+
+  it("is a port in use", async () => {
+    const first = start(["emulator"], { cwd: temporaryDirectory() });
+    const port = /:(\d+)/.exec(await waitForLine(first, /^AGB emulator/))?.[1] ?? "";
+    const { code, stderr } = await run(["emulator", "--port", port], { cwd: temporaryDirectory() });
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(`cannot listen on 127.0.0.1:${port}: the port is in use`),
+    ]);
+    expect(stderr).toMatch(/hint: choose another --port/);
+  });
+});
