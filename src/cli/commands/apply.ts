@@ -1,11 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import type { Desired } from "../../desired/desired.ts";
 import { AgbSyncError, hasCode, UsageError } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { SavedPlan } from "../../plan/saved-plan.ts";
 import { matchSaved, parseSavedPlan } from "../../plan/saved-plan.ts";
 import type { Planned } from "../../reconcile.ts";
-import { applyPlan, makePlan } from "../../reconcile.ts";
+import { applyPlan, makePlan, readLocalSources } from "../../reconcile.ts";
 import type { ApplyReport } from "../../report.ts";
 import type { Session } from "../../session.ts";
 import { printable } from "../../tree/printable.ts";
@@ -19,7 +20,11 @@ import type { IsSensitive } from "../public-plan.ts";
 import { formatDuration, renderPlan } from "../render-plan.ts";
 import { isIncomplete, renderReport } from "../render-report.ts";
 
-type Options = CommonOptions & { readonly yes?: boolean; readonly saved?: SavedPlan };
+type Options = CommonOptions & {
+  readonly yes?: boolean;
+  readonly saved?: SavedPlan;
+  readonly sources?: Promise<Desired>;
+};
 
 /** How often a plan is made again when another apply got in between. */
 const MAX_ROUNDS = 5;
@@ -37,6 +42,9 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const options = saved !== undefined && isElsewhere ? { ...wished, session: saved.sessionId } : wished;
   let manifest = await context.loadManifestFor(path, options);
   const startedMs = performance.now();
+  // Read while the session is reached or created; what is wrong with them is told once there is one.
+  const sources = manifest.usesSessionId ? undefined : readLocalSources(manifest, { signal: context.signal });
+  sources?.catch(() => undefined);
   const session = await context.connect(manifest, options, true);
   try {
     if (session.origin === "created") console.say(`created session ${printable(session.id)}`);
@@ -45,6 +53,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
       ...options,
       ...(own.yes === true || saved !== undefined ? { yes: true } : {}),
       ...(saved === undefined ? {} : { saved }),
+      ...(sources === undefined ? {} : { sources }),
     });
     if (report === undefined) return exitCodes.failed;
     const code = context.interruptCode ?? codeOf(report);
@@ -79,7 +88,10 @@ async function reconcile(
   for (let round = 1; ; ) {
     const progress = context.progress(options);
     const settings = context.reconcileOptions(options, progress.onEvent);
-    const found = await makePlan(manifest, session, settings);
+    const { sources, ...others } = options;
+    const found = await makePlan(manifest, session, sources === undefined ? settings : { ...settings, sources });
+    // A later plan reads them anew.
+    options = others;
     const planned = options.saved === undefined ? found : asSaved(found, options.saved, context.hides);
     progress.clear();
     show(context, planned, options);
