@@ -1,10 +1,13 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { AgbSyncError, hasCode } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
-import type { Content } from "../tree/content.ts";
-import type { Entry } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { ancestorsOf, childPath, parentPath, statePath } from "../tree/workspace-path.ts";
+import { ancestorsOf, childPath, comparePaths, isBelow, ROOT, statePath } from "../tree/workspace-path.ts";
+import { acquireLock } from "./lock.ts";
+import type { Kept, Restored } from "./restore-run.ts";
+import { RestoreRun } from "./restore-run.ts";
 
 /** Where replaced and deleted bytes of others are kept below the root, each apply in a directory of its own. */
 export const BACKUPS_PATH = statePath("backup");
@@ -12,9 +15,12 @@ export const BACKUPS_PATH = statePath("backup");
 /** How many backups are kept. */
 export const KEPT_BACKUPS = 5;
 
-/** A name that sorts by time and belongs to one apply. */
-export function backupName(now: Date, applyId: string): string {
-  return `${now.toISOString().replaceAll(/[-:]|\.\d+/g, "")}-${applyId.slice(0, 6)}`;
+const LOCK_TIMEOUT_MS = 10_000;
+const OWNER_ALL = 0o700;
+
+/** A name that sorts by time and belongs to one apply or restore. */
+export function backupName(now: Date, id: string): string {
+  return `${now.toISOString().replaceAll(/[-:]|\.\d+/g, "")}-${id.slice(0, 6)}`;
 }
 
 /** The names of all backups, oldest first. */
@@ -28,27 +34,28 @@ export async function listBackups(transport: Transport, signal: AbortSignal): Pr
   }
 }
 
-/** The workspace paths that a backup holds. @throws {AgbSyncError} `NOT_FOUND` for an unknown name. */
+/**
+ * The workspace paths that a backup holds, in path order; of directories those with nothing in them.
+ * @throws {AgbSyncError} `NOT_FOUND` for an unknown name.
+ */
 export async function pathsInBackup(
   transport: Transport,
   name: string,
   signal: AbortSignal,
 ): Promise<readonly WorkspacePath[]> {
-  if (!(await listBackups(transport, signal)).includes(name)) {
-    throw new AgbSyncError("NOT_FOUND", `there is no backup ${printable(name)}`, {
-      hint: "list them with: agb-sync backups list",
-    });
-  }
-  const top = statePath("backup", name);
-  const found = await entriesBelow(transport, top, signal);
-  return found
-    .filter(({ entry }) => entry.kind !== "directory")
-    .map(({ path }) => path.slice(top.length + 1) as WorkspacePath);
+  const { leaves } = await readBackup(transport, name, signal);
+  return leaves.map(({ path }) => path);
 }
 
+/** How a restore waits for the lock; by default ten seconds, as this process. */
+export type RestoreOptions = { readonly lock?: { readonly owner: string; readonly timeoutMs: number } };
+
 /**
- * Brings files of a backup back to where they were. What stands there now goes to a new backup first, so a restore can
- * itself be undone; the old backup stays as it is. Returns the restored paths.
+ * Brings files of a backup back to where they were, or those at and below `wanted`. What stands there now, or where a
+ * directory above is needed, goes to a new backup first, so a restore can itself be undone; the old backup stays as it
+ * is, except for what the session cannot hold a copy of: that is moved. A path that fails stays as it was, is reported,
+ * and stops no other.
+ * @throws {AgbSyncError} `NOT_FOUND` for an unknown name, `LOCKED` when somebody else is at work.
  */
 export async function restoreBackup(
   transport: Transport,
@@ -56,82 +63,86 @@ export async function restoreBackup(
   wanted: readonly WorkspacePath[],
   now: Date,
   signal: AbortSignal,
-): Promise<{ readonly restored: readonly WorkspacePath[]; readonly backup: string | undefined }> {
-  const paths = (await pathsInBackup(transport, name, signal)).filter(
-    (path) => wanted.length === 0 || wanted.includes(path) || ancestorsOf(path).some((above) => wanted.includes(above)),
+  options: RestoreOptions = {},
+): Promise<Restored> {
+  const { leaves, modes } = await readBackup(transport, name, signal);
+  const chosen = leaves.filter(
+    ({ path }) => wanted.length === 0 || [path, ...ancestorsOf(path)].some((one) => wanted.includes(one)),
   );
-  const own = backupName(now, "restore");
-  let hasBackup = false;
-  for (const path of paths) {
-    const kept = statePath("backup", name, path);
-    const staged = statePath("stage", `${own}.restore`);
-    const entry = await transport.stat(kept, signal);
-    if (entry?.kind === "file") await copyFile(transport, kept, staged, entry, signal);
-    if ((await transport.stat(path, signal)) !== undefined) {
-      const aside = statePath("backup", own, path);
-      await transport.createDirectory(parentPath(aside), undefined, signal);
-      await transport.move(path, aside, { replace: false }, signal);
-      hasBackup = true;
-    }
-    if (parentPath(path) !== "") await transport.createDirectory(parentPath(path), undefined, signal);
-    if (entry?.kind === "link" && entry.target !== undefined) await transport.createLink(path, entry.target, signal);
-    else await transport.move(staged, path, { replace: false }, signal);
+  const failed = wanted
+    .filter((one) => !chosen.some(({ path }) => path === one || isBelow(path, one)))
+    .map(notIn(name));
+  if (chosen.length === 0) return { restored: [], failed, backup: undefined };
+  const owner = `a restore on ${hostname()} (process ${process.pid})`;
+  const lock = await acquireLock(transport, options.lock ?? { owner, timeoutMs: LOCK_TIMEOUT_MS }, signal);
+  try {
+    const result = await new RestoreRun(transport, backupName(now, randomUUID()), modes, signal).finish(chosen);
+    return { ...result, failed: [...result.failed, ...failed] };
+  } finally {
+    await lock.release();
   }
-  return { restored: paths, backup: hasBackup ? own : undefined };
 }
 
-/** Removes all but the newest backups. */
+function notIn(name: string) {
+  return (path: WorkspacePath) => ({
+    path,
+    error: new AgbSyncError("NOT_FOUND", `backup ${printable(name)} does not hold ${printable(path)}`),
+  });
+}
+
+/** Removes all but the newest backups. One that cannot be removed stays. */
 export async function pruneBackups(transport: Transport, signal: AbortSignal): Promise<void> {
   const names = await listBackups(transport, signal);
   for (const name of names.slice(0, Math.max(0, names.length - KEPT_BACKUPS))) {
-    await removeTree(transport, statePath("backup", name), signal);
+    try {
+      await removeTree(transport, statePath("backup", name), signal);
+    } catch (error) {
+      if (!hasCode(error, "PERMISSION_DENIED", "NOT_FOUND", "DIRECTORY_NOT_EMPTY")) throw error;
+    }
   }
 }
 
-async function copyFile(
-  transport: Transport,
-  from: WorkspacePath,
-  to: WorkspacePath,
-  entry: Extract<Entry, { kind: "file" }>,
-  signal: AbortSignal,
-): Promise<void> {
-  const digest = (await transport.digestFiles([from], signal)).get(from);
-  if (digest === undefined) throw new AgbSyncError("NOT_FOUND", `${printable(from)} cannot be read`);
-  const content: Content = {
-    digest,
-    sizeBytes: entry.sizeBytes,
-    sensitive: true,
-    open: () => transport.readFile(from, signal),
-  };
-  await transport.createDirectory(parentPath(to), undefined, signal);
-  await transport.writeFile(to, content, entry.mode ?? 0o644, signal);
-}
+type Backup = { readonly leaves: readonly Kept[]; readonly modes: ReadonlyMap<WorkspacePath, number> };
 
-type Found = { readonly path: WorkspacePath; readonly entry: Entry };
-
-/** Everything below a directory, deepest last. */
-async function entriesBelow(transport: Transport, top: WorkspacePath, signal: AbortSignal): Promise<readonly Found[]> {
-  const found: Found[] = [];
-  const visit = async (directory: WorkspacePath): Promise<void> => {
-    for (const { name } of await transport.listDirectory(directory, signal)) {
-      const path = childPath(directory, name);
-      const entry = await transport.stat(path, signal);
+async function readBackup(transport: Transport, name: string, signal: AbortSignal): Promise<Backup> {
+  if (!(await listBackups(transport, signal)).includes(name)) {
+    throw new AgbSyncError("NOT_FOUND", `there is no backup ${printable(name)}`, {
+      hint: "list them with: agb-sync backups list",
+    });
+  }
+  const leaves: Kept[] = [];
+  const modes = new Map<WorkspacePath, number>();
+  const visit = async (keptIn: WorkspacePath, directory: WorkspacePath): Promise<number> => {
+    const children = await transport.listDirectory(keptIn, signal);
+    for (const { name: child } of children) {
+      const [path, keptAt] = [childPath(directory, child), childPath(keptIn, child)];
+      const entry = await transport.stat(keptAt, signal);
       if (entry === undefined) continue;
-      found.push({ path, entry });
-      if (entry.kind === "directory") await visit(path);
+      if (entry.kind === "directory" && entry.mode !== undefined) modes.set(path, entry.mode);
+      const isLeaf = entry.kind !== "directory" || (await visit(keptAt, path)) === 0;
+      if (isLeaf) leaves.push({ path, keptAt, entry });
     }
+    return children.length;
   };
-  await visit(top);
-  return found;
+  await visit(statePath("backup", name), ROOT);
+  return { leaves: leaves.toSorted((one, other) => comparePaths(one.path, other.path)), modes };
 }
 
+/** Directories that their owner may not change are opened first. */
 async function removeTree(transport: Transport, top: WorkspacePath, signal: AbortSignal): Promise<void> {
-  const found = await entriesBelow(transport, top, signal);
-  for (const { path, entry } of found) if (entry.kind !== "directory") await transport.deleteFile(path, signal);
+  const entry = await transport.stat(top, signal);
+  if (entry?.kind !== "directory") {
+    await transport.deleteFile(top, signal);
+    return;
+  }
+  const { mode = OWNER_ALL } = entry;
+  if ((mode & OWNER_ALL) !== OWNER_ALL) await transport.setMode(top, mode | OWNER_ALL, signal);
+  for (const { name, kind } of await transport.listDirectory(top, signal)) {
+    const path = childPath(top, name);
+    if (kind === "directory" || kind === "unknown") await removeTree(transport, path, signal);
+    else await transport.deleteFile(path, signal);
+  }
   try {
-    for (const { path, entry } of found.toReversed()) {
-      if (entry.kind === "directory") await transport.removeDirectory(path, signal);
-    }
     await transport.removeDirectory(top, signal);
   } catch (error) {
     // Without a shell empty directories stay.

@@ -13,7 +13,7 @@ import { childPath, statePath } from "../tree/workspace-path.ts";
 export const LOCKS_PATH = statePath("locks");
 
 /** How long a ticket counts, and how often a living owner renews it. */
-const TICKET_LIFE_MS = 60_000;
+export const TICKET_LIFE_MS = 60_000;
 const RENEWAL_MS = 5000;
 
 /** How long a ticket that cannot be read is taken for one that is being written. */
@@ -184,6 +184,12 @@ function isDead(ticket: Ticket | undefined, unchangedMs: number): boolean {
   if (ticket === undefined) return unchangedMs >= HALF_WRITTEN_MS;
   if (ticket.host === thisHost() && !isRunning(ticket.process)) return true;
   return ticket.expiresAt < Date.now() && unchangedMs >= UNRENEWED_MS;
+}
+
+/** Whether the owner of a ticket that nobody waits for is gone: its process, or its time by far. */
+export function hasDied(ticket: Ticket): boolean {
+  if (ticket.host === thisHost()) return !isRunning(ticket.process);
+  return ticket.expiresAt + TICKET_LIFE_MS < Date.now();
 }
 
 /** Two containers may have one name and the same process numbers: the space that these count in tells them apart. */

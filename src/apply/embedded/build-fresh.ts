@@ -1,15 +1,18 @@
 import { closeSync, constants, fchmodSync, openSync, writeSync } from "node:fs";
-import { readLocalFile } from "../../desired/local-file.ts";
-import { TransportError } from "../../errors.ts";
+import { AgbSyncError, TransportError } from "../../errors.ts";
 import { changeBase, emptyBase } from "../../state/base.ts";
 import { writeBase } from "../../state/base-store.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
+import { hashFiles } from "../../transport/embedded/hash-files.ts";
+import type { Reading } from "../../transport/embedded/read-session-file.ts";
+import { hashOwn } from "../../transport/embedded/read-session-file.ts";
 import type { Content } from "../../tree/content.ts";
 import { printable } from "../../tree/printable.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
-import { baseName, parentPath, ROOT, statePath } from "../../tree/workspace-path.ts";
+import { baseName, parentPath } from "../../tree/workspace-path.ts";
 import { baseChangesOf } from "../base-changes.ts";
 import type { CommitRequest, CommitResult, StepResult } from "../engine.ts";
+import type { SessionIndex } from "./session-index.ts";
 
 /** Files up to this size are written many at a time, through one open directory. */
 const SMALL_BYTES = 64 * 1024;
@@ -20,45 +23,80 @@ type Write = { readonly path: WorkspacePath; readonly mode: number; readonly con
 
 /**
  * Builds a whole workspace where nothing is yet, file by file in its final place: it is not visible before it is
- * renamed, so nothing needs staging. Every file is read back; base is bound to `identity`.
+ * renamed, so nothing needs staging. When all is written every file is read back, for `index` too; base is bound to `root`.
  * @throws {TransportError} `VERIFY_FAILED`, or what the file system says: then nothing has gone live.
  */
 export async function buildFresh(
   building: EmbeddedTransport,
   request: CommitRequest,
-  identity: { readonly sessionId: string; readonly root: string },
+  root: string,
+  index: SessionIndex,
   signal: AbortSignal,
 ): Promise<CommitResult> {
   const steps = request.steps.map(({ step }) => step);
-  await building.createDirectory(ROOT, undefined, signal);
   for (const step of steps) {
     if (step.op === "create-directory") await building.createDirectory(step.path, step.mode | OWNER_ALL, signal);
   }
-  const writes = steps.flatMap((step): Write[] => {
-    const content = step.op === "write" ? request.contents.get(step.digest) : undefined;
-    return step.op === "write" && content !== undefined ? [{ path: step.path, mode: step.mode, content }] : [];
-  });
-  const totalBytes = writes.reduce((sum, { content }) => sum + content.sizeBytes, 0);
-  let doneBytes = 0;
-  for (const batch of batchesOf(writes)) {
-    signal.throwIfAborted();
-    await writeBatch(building, batch, signal);
-    for (const { content } of batch) doneBytes += content.sizeBytes;
-    request.onBytes(doneBytes, totalBytes);
-  }
+  const writes = writesOf(request);
+  await writeAll(building, writes, request, signal);
   for (const step of steps) if (step.op === "create-link") await building.createLink(step.path, step.target, signal);
+  await verifyAll(building, writes, index, signal);
   for (const step of steps.toReversed()) {
     if (step.op === "create-directory" && (step.mode & OWNER_ALL) !== OWNER_ALL) {
       await building.setMode(step.path, step.mode, signal);
     }
   }
   const results = steps.map((): StepResult => ({ status: "applied" }));
-  const base = emptyBase(identity.sessionId, identity.root);
+  const base = emptyBase(building.sessionId, root);
   const changes = [...baseChangesOf(request.steps, results, base), ...request.baseChanges];
-  await building.createDirectory(statePath(), OWNER_ALL, signal);
   await writeBase(building, changeBase(base, changes, request.desiredDigest), signal);
   results.forEach((result, index) => request.onStep(index, result));
   return { results, verified: true, backupPath: undefined };
+}
+
+function writesOf(request: CommitRequest): readonly Write[] {
+  return request.steps.flatMap(({ step }): Write[] => {
+    if (step.op !== "write") return [];
+    const content = request.contents.get(step.digest);
+    if (content === undefined) throw new AgbSyncError("INTERNAL", `no content for ${step.path}`);
+    return [{ path: step.path, mode: step.mode, content }];
+  });
+}
+
+async function writeAll(
+  building: EmbeddedTransport,
+  writes: readonly Write[],
+  request: CommitRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  const totalBytes = writes.reduce((sum, { content }) => sum + content.sizeBytes, 0);
+  let doneBytes = 0;
+  for (const batch of batchesOf(writes)) {
+    await building.turns.next();
+    signal.throwIfAborted();
+    const [first] = batch;
+    if (first !== undefined && first.content.sizeBytes > SMALL_BYTES) {
+      await building.writeFile(first.path, first.content, first.mode, signal);
+    } else await writeSmall(building, batch);
+    for (const { content } of batch) doneBytes += content.sizeBytes;
+    request.onBytes(doneBytes, totalBytes);
+  }
+}
+
+/** Reads all back, the first ones long after they were written: the index can trust them. */
+async function verifyAll(
+  building: EmbeddedTransport,
+  writes: readonly Write[],
+  index: SessionIndex,
+  signal: AbortSignal,
+): Promise<void> {
+  const missing = new Map(writes.map(({ path, content }) => [path, content.digest]));
+  const onRead = (path: WorkspacePath, reading: Reading) => {
+    if (missing.get(path) === reading.digest) missing.delete(path);
+    index.remember(path, reading);
+  };
+  await hashFiles(building, [...missing.keys()], onRead, signal, hashOwn);
+  for (const path of missing.keys()) throw notKept(path);
 }
 
 /** Neighbours in one directory, a bounded number at a time; large files alone. */
@@ -79,15 +117,9 @@ function* batchesOf(writes: readonly Write[]): Generator<readonly Write[]> {
   }
 }
 
-async function writeBatch(building: EmbeddedTransport, batch: readonly Write[], signal: AbortSignal): Promise<void> {
+async function writeSmall(building: EmbeddedTransport, batch: readonly Write[]): Promise<void> {
   const [first] = batch;
   if (first === undefined) return;
-  if (first.content.sizeBytes > SMALL_BYTES) {
-    await building.writeFile(first.path, first.content, first.mode, signal);
-    const digests = await building.digestFiles([first.path], signal);
-    if (digests.get(first.path) !== first.content.digest) throw notKept(first.path);
-    return;
-  }
   const bytes: Buffer[] = [];
   for (const { content } of batch) {
     const chunks: Uint8Array[] = [];
@@ -95,10 +127,9 @@ async function writeBatch(building: EmbeddedTransport, batch: readonly Write[], 
     bytes.push(Buffer.concat(chunks));
   }
   building.inside(parentPath(first.path), (at) => {
-    batch.forEach(({ path, mode, content }, index) => {
-      const own = at(baseName(path));
+    batch.forEach(({ path, mode }, index) => {
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-      const descriptor = openSync(own, flags, 0o600);
+      const descriptor = openSync(at(baseName(path)), flags, 0o600);
       try {
         const data = bytes[index] ?? Buffer.alloc(0);
         for (let written = 0; written < data.byteLength; ) written += writeSync(descriptor, data, written);
@@ -106,7 +137,6 @@ async function writeBatch(building: EmbeddedTransport, batch: readonly Write[], 
       } finally {
         closeSync(descriptor);
       }
-      if (readLocalFile(own, 0).digest !== content.digest) throw notKept(path);
     });
   });
 }

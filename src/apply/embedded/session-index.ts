@@ -1,65 +1,79 @@
-import type { BigIntStats } from "node:fs";
-import { existsSync, lstatSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { keyOf } from "../../desired/source-cache.ts";
-import type { Base } from "../../state/base.ts";
+import { memoryContent } from "../../desired/local-file.ts";
+import { TransportError } from "../../errors.ts";
+import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
+import type { FileVersion, Reading } from "../../transport/embedded/read-session-file.ts";
 import type { Digest } from "../../tree/digest.ts";
 import { isDigest } from "../../tree/digest.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
-import { STATE_DIRECTORY } from "../../tree/workspace-path.ts";
+import { statePath } from "../../tree/workspace-path.ts";
 
-/** A version this much older than the index cannot have a younger twin with the same times (W31). */
+/** Where the index is kept below the root. */
+export const INDEX_PATH = statePath("index");
+
+const HEADER = "agb-sync index 2";
+/** A version this much younger than its reading may have a twin with the same times (W31). */
 const RACY_NS = 20_000_000n;
+/** The same where the file system counts whole seconds only. */
+const RACY_ON_SECONDS_NS = 2_000_000_000n;
+const SECOND_NS = 1_000_000_000n;
 
-/** What tells versions of a file apart, with the digest of the version that the last commit left. */
-export type SessionIndex = {
-  /** The digest of the file as `stats` sees it; undefined when that version was not hashed. */
-  find(path: WorkspacePath, stats: BigIntStats): Digest | undefined;
-};
+type Known = { readonly key: string; readonly digest: Digest };
 
-const nothing: SessionIndex = { find: () => undefined };
+/**
+ * Which version of each file, told apart by size, mtime, ctime and inode, has which digest. It says what was read, not
+ * what is there: an entry stays true whatever becomes of the file.
+ */
+export class SessionIndex {
+  readonly #versions = new Map<string, Known>();
 
-/** Reads the index below `rootDirectory`; a missing or damaged one knows nothing. */
-export function readIndex(rootDirectory: string): SessionIndex {
-  const file = join(rootDirectory, STATE_DIRECTORY, "index");
-  if (!existsSync(file)) return nothing;
-  const [writtenAt = "", ...lines] = readFileSync(file, "utf8").split("\n");
-  if (!/^\d+$/.test(writtenAt) || lines.pop() !== "end") return nothing;
-  const horizon = BigInt(writtenAt) - RACY_NS;
-  const known = new Map<string, { key: string; digest: Digest }>();
-  for (const line of lines) {
-    const [path, key, digest = ""] = line.split("\0");
-    if (path !== undefined && key !== undefined && isDigest(digest)) known.set(path, { key, digest });
+  /** Reads what `format` wrote; missing or damaged text knows nothing. */
+  static parse(text: string | undefined): SessionIndex {
+    const index = new SessionIndex();
+    const fields = text?.split("\0") ?? [];
+    if (fields[0] !== HEADER || fields.at(-1) !== "end" || fields.length % 3 !== 2) return index;
+    for (let at = 1; at + 2 < fields.length; at += 3) {
+      const [path = "", key = "", digest = ""] = [fields[at], fields[at + 1], fields[at + 2]];
+      if (isDigest(digest)) index.#versions.set(path, { key, digest });
+    }
+    return index;
   }
-  return {
-    find(path, stats) {
-      const entry = known.get(JSON.stringify(path));
-      return entry !== undefined && entry.key === keyOf(stats) && stats.ctimeNs < horizon ? entry.digest : undefined;
-    },
-  };
+
+  /** The digest of the file in this version; undefined when that was not read. */
+  find(path: WorkspacePath, version: FileVersion): Digest | undefined {
+    const known = this.#versions.get(path);
+    return known?.key === keyOf(version) ? known.digest : undefined;
+  }
+
+  /** Takes a reading in, unless the file had changed so shortly before that a later change could look the same. */
+  remember(path: WorkspacePath, { digest, version, readAtMs }: Reading): void {
+    const ageNs = BigInt(readAtMs) * 1_000_000n - version.ctimeNs;
+    const isRacy = ageNs <= (version.ctimeNs % SECOND_NS === 0n ? RACY_ON_SECONDS_NS : RACY_NS);
+    if (isRacy) this.#versions.delete(path);
+    else this.#versions.set(path, { key: keyOf(version), digest });
+  }
+
+  /** Forgets every path that is not in `there`. */
+  keepOnly(there: { has(path: string): boolean }): void {
+    for (const path of this.#versions.keys()) if (!there.has(path)) this.#versions.delete(path);
+  }
+
+  /** As text. Neither a path nor a key nor a digest can hold a NUL. */
+  format(): string {
+    const fields = [...this.#versions].map(([path, { key, digest }]) => `${path}\0${key}\0${digest}`);
+    return [HEADER, ...fields, "end"].join("\0");
+  }
 }
 
-/** Writes the index of what base knows; replaced by rename. Done after a commit, never by a scan (S16). */
-export function writeIndex(rootDirectory: string, base: Base): void {
-  const lines: string[] = [];
-  let latest = 0n;
-  for (const [path, { entry }] of base.entries) {
-    if (entry.kind !== "file" || entry.digest === undefined) continue;
-    const stats = lstatSync(join(rootDirectory, path), { bigint: true, throwIfNoEntry: false });
-    if (stats === undefined || !stats.isFile() || Number(stats.size) !== entry.sizeBytes) continue;
-    lines.push(`${JSON.stringify(path)}\0${keyOf(stats)}\0${entry.digest}`);
-    if (stats.ctimeNs > latest) latest = stats.ctimeNs;
-  }
-  const now = BigInt(Date.now()) * 1_000_000n;
-  waitUntil(latest + RACY_NS * 2n, now);
-  const file = join(rootDirectory, STATE_DIRECTORY, "index");
-  const writtenAt = BigInt(Date.now()) * 1_000_000n;
-  writeFileSync(`${file}.new`, [writtenAt, ...lines, "end"].join("\n"), { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+function keyOf({ size, mtimeNs, ctimeNs, ino }: FileVersion): string {
+  return `${size} ${mtimeNs} ${ctimeNs} ${ino}`;
 }
 
-/** Files changed in the last few milliseconds would count as racy for ever: a short pause makes the index worth reading. */
-function waitUntil(moment: bigint, now: bigint): void {
-  const pauseMs = Number((moment - now) / 1_000_000n);
-  if (pauseMs > 0 && pauseMs < 1000) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
+/** Replaces the stored index. One that cannot be written costs the next scan time and is no reason to fail a commit. */
+export async function writeIndex(transport: EmbeddedTransport, index: SessionIndex): Promise<void> {
+  const content = memoryContent(Buffer.from(index.format()), true);
+  try {
+    await transport.writeFile(INDEX_PATH, content, 0o600, AbortSignal.timeout(60_000));
+  } catch (error) {
+    if (!(error instanceof TransportError)) throw error;
+  }
 }

@@ -1,42 +1,54 @@
-import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import type { Stats } from "node:fs";
 import {
-  chmodSync,
   closeSync,
   constants,
   createReadStream,
-  existsSync,
   fchmodSync,
   fsyncSync,
-  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
-  realpathSync,
   renameSync,
   rmdirSync,
   symlinkSync,
   unlinkSync,
-  writeFileSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
-import { readLocalFile } from "../../desired/local-file.ts";
+import { join, resolve } from "node:path";
 import { hasCode, TransportError } from "../../errors.ts";
 import type { Content } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { Entry, Mode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
-import { baseName, parentPath } from "../../tree/workspace-path.ts";
+import { baseName, isStatePath, parentPath } from "../../tree/workspace-path.ts";
 import type { Child, Counters, Features, MoveOptions, ShellRequest, ShellResult, Transport } from "../transport.ts";
+import { changeMode } from "./change-mode.ts";
+import { hasErrno } from "./errno.ts";
 import { foldsNames } from "./folds-names.ts";
+import { hashFiles } from "./hash-files.ts";
+import type { Reading } from "./read-session-file.ts";
+import { openUnfollowed } from "./read-session-file.ts";
+import { removeTree } from "./remove-tree.ts";
+import { keepAside, renameToFreeName, renameWithoutReplacing } from "./rename-without-replacing.ts";
+import { runCommand } from "./run-command.ts";
 import { inDirectory } from "./safe-directory.ts";
+import { keepSessionId, realDirectory, sessionIdOf } from "./session-identity.ts";
+import { translate } from "./translate.ts";
+import { Turns } from "./turns.ts";
 
-const SESSION_FILE = ".agb-sync-session";
+export type EmbeddedOptions = {
+  /** The local directory that stands for the session's file system; made with the first change. */
+  readonly directory: string;
+  readonly root: string;
+  /** False leaves it to the caller to make what was written durable, once for many files. Default true. */
+  readonly syncsEachFile?: boolean;
+  /** Told of every file that was hashed. */
+  readonly onRead?: (path: WorkspacePath, reading: Reading) => void;
+};
 
 /** A session on this machine: its paths live below one local directory. No key, no network. */
 export class EmbeddedTransport implements Transport {
@@ -44,28 +56,34 @@ export class EmbeddedTransport implements Transport {
   readonly sessionId: string;
   readonly root: string;
   readonly counters: Counters = { requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 };
-  /** The local directory that stands for the session's file system. */
   readonly directory: string;
+  /** The root below `directory`, normal and without slashes around it. */
+  readonly innerRoot: string;
+  /** All work in the session's files gives way by this. */
+  readonly turns = new Turns();
+  readonly #options: EmbeddedOptions;
+  #hasBegun = false;
 
-  readonly #syncsEachFile: boolean;
-
-  /** `syncsEachFile` false leaves it to the caller to make what was written durable, once for many files. */
-  constructor(options: { readonly directory: string; readonly root: string; readonly syncsEachFile?: boolean }) {
-    this.#syncsEachFile = options.syncsEachFile ?? true;
-    mkdirSync(options.directory, { recursive: true });
-    this.directory = realpathSync(options.directory);
+  constructor(options: EmbeddedOptions) {
+    this.#options = options;
+    this.directory = realDirectory(resolve(options.directory));
     this.root = options.root;
+    this.innerRoot = options.root.split("/").filter(Boolean).join("/");
     this.sessionId = sessionIdOf(this.directory);
   }
 
-  /** The local directory behind the root; it need not exist. */
+  /** The local directory behind the root; it need not exist. For messages and for programs, not for opening files. */
   get rootDirectory(): string {
     return join(this.directory, this.root);
   }
 
   /** Runs `work` with one directory held open; `at(name)` is a local path that stays in it (S25). */
-  inside(path: WorkspacePath, work: (at: (name: string) => string) => void): void {
-    inDirectory(this.directory, this.#names(path), { create: false }, work);
+  inside<Result>(path: WorkspacePath, work: (at: (name: string) => string) => Result): Result {
+    try {
+      return inDirectory(this.directory, this.#inner(path), { create: false }, work);
+    } catch (error) {
+      throw translate(error, path);
+    }
   }
 
   async features(): Promise<Features> {
@@ -81,8 +99,8 @@ export class EmbeddedTransport implements Transport {
   }
 
   async listDirectory(path: WorkspacePath, signal: AbortSignal): Promise<readonly Child[]> {
-    return this.#call(signal, path, () =>
-      inDirectory(this.directory, this.#names(path), { create: false }, (at) =>
+    return await this.#call(signal, path, () =>
+      this.inside(path, (at) =>
         readdirSync(at("."), { withFileTypes: true }).map((child) => ({ name: child.name, kind: kindOf(child) })),
       ),
     );
@@ -90,7 +108,7 @@ export class EmbeddedTransport implements Transport {
 
   async stat(path: WorkspacePath, signal: AbortSignal): Promise<Entry | undefined> {
     try {
-      return this.#call(signal, path, () => this.#inParent(path, (own) => entryOf(lstatSync(own), own)));
+      return await this.#call(signal, path, () => this.#inParent(path, (own) => entryOf(lstatSync(own), own)));
     } catch (error) {
       if (hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY")) return undefined;
       throw error;
@@ -98,9 +116,11 @@ export class EmbeddedTransport implements Transport {
   }
 
   async *readFile(path: WorkspacePath, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    const descriptor = this.#call(signal, path, () =>
+    const descriptor = await this.#call(signal, path, () =>
       this.#inParent(path, (own) => {
-        if (lstatSync(own).isDirectory()) throw new TransportError("IS_A_DIRECTORY", `${path} is a directory`);
+        const kind = kindOf(lstatSync(own));
+        if (kind === "directory") throw new TransportError("IS_A_DIRECTORY", `${path} is a directory`);
+        if (kind === "special") throw new TransportError("TOOL_FAILED", `${path} is a socket, FIFO or device`);
         return openSync(own, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       }),
     );
@@ -113,24 +133,51 @@ export class EmbeddedTransport implements Transport {
 
   async digestFiles(paths: readonly WorkspacePath[], signal: AbortSignal): Promise<ReadonlyMap<WorkspacePath, Digest>> {
     const digests = new Map<WorkspacePath, Digest>();
-    for (const path of paths) {
-      try {
-        const digest = this.#call(signal, path, () =>
-          this.#inParent(path, (own) => (lstatSync(own).isFile() ? readLocalFile(own, 0).digest : undefined)),
-        );
-        if (digest !== undefined) digests.set(path, digest);
-      } catch (error) {
-        if (!hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY", "PERMISSION_DENIED", "OUTSIDE_ROOT")) throw error;
-      }
-    }
+    this.counters.requests += 1;
+    const onRead = (path: WorkspacePath, reading: Reading) => {
+      this.#options.onRead?.(path, reading);
+      digests.set(path, reading.digest);
+    };
+    await hashFiles(this, paths, onRead, signal);
     return digests;
+  }
+
+  /** The stats of what is at `path` itself; undefined when nothing is. @throws {TransportError} `OUTSIDE_ROOT`. */
+  lookAt(path: WorkspacePath): Stats | undefined {
+    try {
+      return this.#inParent(path, (own) => lstatSync(own, { throwIfNoEntry: false }));
+    } catch (error) {
+      if (hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY")) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * A whole file as text, in one go; undefined when it is not there. Meant for the state.
+   * @throws {TransportError} `OUTSIDE_ROOT` when a link is there or in the way.
+   */
+  readText(path: WorkspacePath): string | undefined {
+    try {
+      return this.inside(parentPath(path), (at) => {
+        const descriptor = openUnfollowed(at(baseName(path)));
+        if (descriptor === undefined) throw new TransportError("OUTSIDE_ROOT", `${path} is a link and is not followed`);
+        try {
+          return readFileSync(descriptor, "utf8");
+        } finally {
+          closeSync(descriptor);
+        }
+      });
+    } catch (error) {
+      if (hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY")) return undefined;
+      throw error;
+    }
   }
 
   async writeFile(path: WorkspacePath, content: Content, mode: Mode, signal: AbortSignal): Promise<void> {
     const temporary = `.${randomUUID()}.agb-sync-new`;
-    const names = this.#names(parentPath(path));
-    const descriptor = this.#call(signal, path, () =>
-      inDirectory(this.directory, names, { create: false }, (at) => openSync(at(temporary), "wx", 0o600)),
+    const parent = parentPath(path);
+    const descriptor = await this.#create(signal, path, () =>
+      this.inside(parent, (at) => openSync(at(temporary), "wx", 0o600)),
     );
     try {
       for await (const chunk of content.open()) {
@@ -139,12 +186,10 @@ export class EmbeddedTransport implements Transport {
         this.counters.bytesSent += chunk.byteLength;
       }
       fchmodSync(descriptor, mode);
-      if (this.#syncsEachFile) fsyncSync(descriptor);
-      this.#call(signal, path, () =>
-        inDirectory(this.directory, names, { create: false }, (at) => renameSync(at(temporary), at(baseName(path)))),
-      );
+      if (this.#options.syncsEachFile !== false) fsyncSync(descriptor);
+      await this.#call(signal, path, () => this.inside(parent, (at) => renameSync(at(temporary), at(baseName(path)))));
     } catch (error) {
-      inDirectory(this.directory, names, { create: false }, (at) => unlinkIfThere(at(temporary)));
+      this.inside(parent, (at) => unlinkIfThere(at(temporary)));
       throw translate(error, path);
     } finally {
       closeSync(descriptor);
@@ -152,26 +197,27 @@ export class EmbeddedTransport implements Transport {
   }
 
   async createDirectory(path: WorkspacePath, mode: Mode | undefined, signal: AbortSignal): Promise<void> {
-    this.#call(signal, path, () => {
-      const names = this.#names(path);
-      const own = names.pop();
-      inDirectory(this.directory, names, { create: true }, (at) => {
-        if (own === undefined || existsSync(at(own))) return;
-        mkdirSync(at(own), mode ?? 0o755);
-        if (mode !== undefined) chmodSync(at(own), mode);
+    await this.#create(signal, path, () => {
+      const inner = this.#inner(path);
+      const slash = inner.lastIndexOf("/");
+      inDirectory(this.directory, inner.slice(0, Math.max(0, slash)), { create: true }, (at) => {
+        const own = at(inner.slice(slash + 1));
+        if (lstatSync(own, { throwIfNoEntry: false }) !== undefined) return;
+        mkdirSync(own, mode ?? 0o755);
+        if (mode !== undefined && (lstatSync(own).mode & 0o7777) !== mode) changeMode(own, mode);
       });
-      inDirectory(this.directory, this.#names(path), { create: false }, () => undefined);
+      this.inside(path, () => undefined);
     });
   }
 
   async move(from: WorkspacePath, to: WorkspacePath, options: MoveOptions, signal: AbortSignal): Promise<void> {
     const { replace, keepAt } = options;
-    this.#call(signal, from, () =>
+    const rename = replace ? renameSync : isStatePath(to) ? renameToFreeName : renameWithoutReplacing;
+    await this.#call(signal, from, () =>
       this.#inParent(from, (source) =>
         this.#inParent(to, (target) => {
           if (keepAt !== undefined) this.#inParent(keepAt, (kept) => keepAside(target, kept));
-          if (replace) renameSync(source, target);
-          else renameWithoutReplacing(source, target);
+          rename(source, target);
         }),
       ),
     );
@@ -179,7 +225,7 @@ export class EmbeddedTransport implements Transport {
 
   async deleteFile(path: WorkspacePath, signal: AbortSignal): Promise<void> {
     try {
-      this.#call(signal, path, () =>
+      await this.#call(signal, path, () =>
         this.#inParent(path, (own) => {
           if (lstatSync(own).isDirectory()) throw new TransportError("IS_A_DIRECTORY", `${path} is a directory`);
           unlinkSync(own);
@@ -192,58 +238,36 @@ export class EmbeddedTransport implements Transport {
 
   async removeDirectory(path: WorkspacePath, signal: AbortSignal): Promise<void> {
     try {
-      this.#call(signal, path, () => this.#inParent(path, (own) => rmdirSync(own)));
+      await this.#call(signal, path, () => this.#inParent(path, (own) => rmdirSync(own)));
     } catch (error) {
       if (!hasCode(error, "NOT_FOUND")) throw error;
     }
   }
 
+  /** Removes whatever is at `path` with everything in it, also when an abort came; missing is success. Safe to repeat. */
+  async removeAll(path: WorkspacePath): Promise<void> {
+    try {
+      await removeTree(this.directory, this.#inner(parentPath(path)), baseName(path), this.turns);
+    } catch (error) {
+      throw translate(error, path);
+    }
+  }
+
   async setMode(path: WorkspacePath, mode: Mode, signal: AbortSignal): Promise<void> {
-    this.#call(signal, path, () =>
-      this.#inParent(path, (own) => {
-        const descriptor = openSync(own, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-        try {
-          fchmodSync(descriptor, mode);
-        } finally {
-          closeSync(descriptor);
-        }
-      }),
-    );
+    await this.#call(signal, path, () => this.#inParent(path, (own) => changeMode(own, mode)));
   }
 
   async createLink(path: WorkspacePath, target: string, signal: AbortSignal): Promise<void> {
-    this.#call(signal, path, () => this.#inParent(path, (own) => symlinkSync(target, own)));
+    await this.#create(signal, path, () => this.#inParent(path, (own) => symlinkSync(target, own)));
   }
 
   /** Commands see the session's directory as their working directory; `cwd` is an absolute session path. */
   readonly shell = async (request: ShellRequest, signal: AbortSignal): Promise<ShellResult> => {
-    signal.throwIfAborted();
-    this.counters.requests += 1;
-    const child = spawn("sh", ["-c", request.command], {
-      cwd: join(this.directory, request.cwd ?? this.root),
-      env: { ...process.env, ...request.env },
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    const end = () => killGroup(child.pid);
-    const timer = setTimeout(end, request.timeoutMs);
-    signal.addEventListener("abort", end, { once: true });
-    const output = { stdout: "", stderr: "" };
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
+    const cwd = request.cwd ?? this.root;
     try {
-      const exitCode = await new Promise<number | null>((resolve, reject) => {
-        child.once("error", reject).once("close", resolve);
-      });
-      signal.throwIfAborted();
-      if (exitCode === null)
-        throw new TransportError("TIMEOUT", `the command did not end within ${request.timeoutMs} ms`);
-      return { ...output, exitCode };
+      return await this.#create(signal, cwd, () => runCommand(request, join(this.directory, cwd), signal));
     } catch (error) {
-      throw translate(error, request.cwd ?? this.root);
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
+      throw translate(error, cwd);
     }
   };
 
@@ -251,17 +275,22 @@ export class EmbeddedTransport implements Transport {
     // Nothing is held open between calls.
   }
 
-  #names(path: WorkspacePath): string[] {
-    return [...this.root.split("/"), ...path.split("/")].filter((name) => name !== "");
+  #inner(path: WorkspacePath): string {
+    if (path === "") return this.innerRoot;
+    return this.innerRoot === "" ? path : `${this.innerRoot}/${path}`;
   }
 
   #inParent<Result>(path: WorkspacePath, work: (own: string) => Result): Result {
-    const names = this.#names(path);
-    const own = names.pop() ?? ".";
-    return inDirectory(this.directory, names, { create: false }, (at) => work(at(own)));
+    const inner = this.#inner(path);
+    const slash = inner.lastIndexOf("/");
+    return inDirectory(this.directory, inner.slice(0, Math.max(0, slash)), { create: false }, (at) =>
+      work(at(inner === "" ? "." : inner.slice(slash + 1))),
+    );
   }
 
-  #call<Result>(signal: AbortSignal, path: string, work: () => Result): Result {
+  async #call<Result>(signal: AbortSignal, path: string, work: () => Result): Promise<Result> {
+    const pause = this.turns.next();
+    if (pause !== undefined) await pause;
     signal.throwIfAborted();
     this.counters.requests += 1;
     try {
@@ -270,29 +299,15 @@ export class EmbeddedTransport implements Transport {
       throw translate(error, path);
     }
   }
-}
 
-const codes: Readonly<Record<string, ConstructorParameters<typeof TransportError>[0]>> = {
-  ENOENT: "NOT_FOUND",
-  ENOTDIR: "NOT_A_DIRECTORY",
-  EISDIR: "IS_A_DIRECTORY",
-  EEXIST: "ALREADY_EXISTS",
-  ENOTEMPTY: "DIRECTORY_NOT_EMPTY",
-  EACCES: "PERMISSION_DENIED",
-  EPERM: "PERMISSION_DENIED",
-  EROFS: "PERMISSION_DENIED",
-  ENOSPC: "NO_SPACE",
-  EDQUOT: "NO_SPACE",
-  ELOOP: "OUTSIDE_ROOT",
-};
-
-/** What the file system said, in the terms of a session. Errors of our own pass unchanged. */
-export function translate(error: unknown, path: string): unknown {
-  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return error;
-  const code = codes[error.code];
-  if (error instanceof TransportError || (code === undefined && !error.code.startsWith("E"))) return error;
-  const reason = error.message.replace(/^\w+: /, "").replace(/, \w+ '.*$/s, "");
-  return new TransportError(code ?? "TOOL_FAILED", `${path}: ${reason}`, { cause: error });
+  /** A call that makes something: before the first one the session gets its directory and its id. */
+  async #create<Result>(signal: AbortSignal, path: string, work: () => Result): Promise<Result> {
+    return await this.#call(signal, path, () => {
+      if (!this.#hasBegun) keepSessionId(this.directory, this.sessionId);
+      this.#hasBegun = true;
+      return work();
+    });
+  }
 }
 
 function kindOf(child: { isFile(): boolean; isDirectory(): boolean; isSymbolicLink(): boolean }): Entry["kind"] {
@@ -316,52 +331,10 @@ function entryOf(stats: Stats, path: string): Entry {
   }
 }
 
-/** For files and links the link call refuses an existing target; for directories rename does, unless it is empty. */
-export function renameWithoutReplacing(source: string, target: string): void {
-  if (lstatSync(source).isDirectory()) {
-    if (existsSync(target)) throw new TransportError("ALREADY_EXISTS", "the target of the move exists");
-    renameSync(source, target);
-    return;
-  }
-  linkSync(source, target);
-  unlinkSync(source);
-}
-
-/** A second name for what is about to be replaced; where the file system has none, the thing itself. */
-function keepAside(target: string, kept: string): void {
-  if (lstatSync(target, { throwIfNoEntry: false }) === undefined) return;
-  unlinkIfThere(kept);
-  try {
-    linkSync(target, kept);
-  } catch {
-    renameSync(target, kept);
-  }
-}
-
 function unlinkIfThere(path: string): void {
   try {
     unlinkSync(path);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    if (!hasErrno(error, "ENOENT")) throw error;
   }
-}
-
-function killGroup(processId: number | undefined): void {
-  if (processId === undefined) return;
-  try {
-    process.kill(-processId, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
-  }
-}
-
-/** The same directory is the same session: its id is kept in it. */
-function sessionIdOf(directory: string): string {
-  const file = join(directory, SESSION_FILE);
-  try {
-    writeFileSync(file, `local-${randomUUID()}\n`, { flag: "wx", mode: 0o600 });
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-  }
-  return readFileSync(file, "utf8").trim();
 }

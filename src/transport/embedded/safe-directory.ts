@@ -1,42 +1,74 @@
-import { closeSync, constants, lstatSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, constants, lstatSync, mkdirSync, openSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { TransportError } from "../../errors.ts";
 
 const hasDescriptorPaths = process.platform === "linux";
+/** Opens something only to reach it, which needs no permission on it; not in node:fs, the same number on every Linux. */
+export const O_PATH = hasDescriptorPaths ? 0o10000000 : 0;
 
 /**
- * One directory, reached from `top` without following a link in any component, held open while `work` runs. `at(name)`
- * is a path to a child that stays inside this very directory even when somebody swaps one of its parents for a link
- * meanwhile (S25): on Linux it goes through the open descriptor.
+ * The directory `inner` (relative, normal; `""` is `top` itself), reached from `top` without following a link in any
+ * component, held open while `work` runs. `at(name)` is a path to a child that stays inside this very directory even
+ * when somebody swaps one of its parents for a link meanwhile (S25): on Linux it goes through the open descriptor.
+ * With `create`, missing directories are made on the way.
  * @throws {TransportError} `NOT_FOUND`, `NOT_A_DIRECTORY`, `OUTSIDE_ROOT` for a link in the way.
  */
 export function inDirectory<Result>(
   top: string,
-  names: readonly string[],
-  options: { readonly create: boolean; readonly mode?: number },
+  inner: string,
+  options: { readonly create: boolean },
   work: (at: (name: string) => string) => Result,
 ): Result {
-  let descriptor = openDirectory(top, top);
-  let path = top;
+  const descriptor = openAtOnce(top, inner) ?? openStepwise(top, inner, options.create);
+  const prefix = hasDescriptorPaths ? `/proc/self/fd/${descriptor}` : join(top, inner);
   try {
-    for (const name of names) {
-      const next = hasDescriptorPaths ? `/proc/self/fd/${descriptor}/${name}` : join(path, name);
-      path = join(path, name);
-      if (options.create) makeDirectory(next, options.mode);
-      const inner = openDirectory(next, path);
-      closeSync(descriptor);
-      descriptor = inner;
-    }
-    const held = descriptor;
-    return work((name) => (hasDescriptorPaths ? `/proc/self/fd/${held}/${name}` : join(path, name)));
+    return work((name) => `${prefix}/${name}`);
   } finally {
     closeSync(descriptor);
   }
 }
 
+/**
+ * One call instead of one for each component: a directory whose own descriptor says that it lies at exactly this path
+ * was reached through no link. Undefined when it was not, or could not be opened: the way step by step says why.
+ */
+function openAtOnce(top: string, inner: string): number | undefined {
+  if (!hasDescriptorPaths) return undefined;
+  const path = inner === "" ? top : `${top === "/" ? "" : top}/${inner}`;
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  } catch {
+    return undefined;
+  }
+  if (readlinkSync(`/proc/self/fd/${descriptor}`) === path) return descriptor;
+  closeSync(descriptor);
+  return undefined;
+}
+
+function openStepwise(top: string, inner: string, create: boolean): number {
+  let descriptor = openDirectory(top, top);
+  let path = top;
+  try {
+    for (const name of inner.split("/")) {
+      if (name === "") continue;
+      const next = hasDescriptorPaths ? `/proc/self/fd/${descriptor}/${name}` : join(path, name);
+      path = join(path, name);
+      if (create) makeDirectory(next);
+      const deeper = openDirectory(next, path);
+      closeSync(descriptor);
+      descriptor = deeper;
+    }
+    return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
 function openDirectory(path: string, shown: string): number {
   try {
-    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    return openSync(path, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   } catch (cause) {
     throw explain(cause, path, shown);
   }
@@ -67,9 +99,9 @@ function isLink(path: string): boolean {
   }
 }
 
-function makeDirectory(path: string, mode: number | undefined): void {
+function makeDirectory(path: string): void {
   try {
-    mkdirSync(path, mode ?? 0o755);
+    mkdirSync(path, 0o755);
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
   }
