@@ -1,7 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import { existsSync, lstatSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { keyOf } from "../../desired/source-cache.ts";
+import { keyOf } from "../../desired/file-version.ts";
 import type { Base } from "../../state/base.ts";
 import type { Digest } from "../../tree/digest.ts";
 import { isDigest } from "../../tree/digest.ts";
