@@ -6,11 +6,15 @@ import { unwritableContents } from "./apply/unwritable-contents.ts";
 import type { Desired } from "./desired/desired.ts";
 import { ignoreMatcher } from "./desired/ignore-matcher.ts";
 import { readSources } from "./desired/read-sources.ts";
-import type { SourceCache } from "./desired/source-cache.ts";
+import type { AgbSyncError } from "./errors.ts";
 import { GuardError, hasCode, TransportError } from "./errors.ts";
 import type { ConflictRule, Manifest } from "./manifest/manifest.ts";
+import type { PlanInput } from "./plan/build-plan.ts";
 import { buildPlan } from "./plan/build-plan.ts";
 import { checkDeletions, parseDeleteLimit } from "./plan/check-guards.ts";
+import { holdBack } from "./plan/hold-back.ts";
+import type { Trees } from "./plan/narrow.ts";
+import { narrow } from "./plan/narrow.ts";
 import type { Plan } from "./plan/plan.ts";
 import { pruneRuleFor } from "./plan/policy.ts";
 import { possibleHere } from "./plan/possible-here.ts";
@@ -24,8 +28,9 @@ import { emptyBase } from "./state/base.ts";
 import type { Digest } from "./tree/digest.ts";
 import type { Entry, Tree } from "./tree/entry.ts";
 import { sameContent, sameMode } from "./tree/entry.ts";
+import { covers } from "./tree/path-set.ts";
 import type { WorkspacePath } from "./tree/workspace-path.ts";
-import { comparePaths } from "./tree/workspace-path.ts";
+import { comparePaths, isBelow } from "./tree/workspace-path.ts";
 
 /** How to reconcile; everything but the signal has the default that the manifest or the product gives. */
 export type ReconcileOptions = {
@@ -43,16 +48,17 @@ export type ReconcileOptions = {
   readonly backup?: boolean;
   /** How long to wait for somebody else's lock. Default 10 s. */
   readonly lockTimeoutMs?: number;
-  /** The sources, when reading them was begun before there was a session. */
+  /** The sources, when reading them was begun before there was a session, or is done by others. */
   readonly sources?: Promise<Desired>;
-  /** Digests of local files known from before, for callers that plan again and again. */
-  readonly sourceCache?: SourceCache;
+  /**
+   * Told of a source that is suddenly empty or missing (S12) and of too many deletions (S14) instead of being stopped by
+   * them; the deletions in question are left out of the plan.
+   */
+  readonly onHeldBack?: (error: AgbSyncError) => void;
   /** The whole tree is wanted even when the session already is as declared. */
   readonly fullScan?: boolean;
   /** Default true: the manifest's commands run after a complete apply. */
   readonly runCommands?: boolean;
-  /** Leaves local files out of this run, such as an editor's temporary ones. */
-  readonly isTransient?: (path: WorkspacePath, modifiedMs: number) => boolean;
   readonly onEvent?: ProgressListener;
   readonly signal: AbortSignal;
 };
@@ -67,19 +73,35 @@ export type Planned = {
   readonly strategyReason: string;
   readonly actual: Tree;
   readonly base: Base;
+  /** Directories in which the scan saw something ignored. */
+  readonly held?: ReadonlySet<WorkspacePath> | undefined;
   readonly baseChanges: readonly BaseChange[];
   readonly rootExists: boolean;
   /** The plan does not lead to everything that is declared: base must not say that it did. */
   readonly isPartial?: boolean;
   /** Nothing differs and the session already records it: apply has nothing to send. */
   readonly isSettled: boolean;
+  /** Deletions were left out of the plan because a guard is against them. */
+  readonly isGuarded?: boolean;
+  /** The session itself said that nothing differs: `actual` is what is desired, and `base` was not fetched. */
+  readonly isUnchanged?: boolean;
   /** The session's bytes at a path, for `--diff`. */
   readActual(path: WorkspacePath): AsyncIterable<Uint8Array>;
 };
 
 const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
 /** What the session is known to hold without asking it: the result of an earlier scan and the commits since. */
-export type Known = { readonly actual: Tree; readonly base: Base };
+export type Known = {
+  readonly actual: Tree;
+  readonly base: Base;
+  /** Directories in which the scan saw something ignored. */
+  readonly held: ReadonlySet<WorkspacePath> | undefined;
+  readonly strategy: Engine["strategy"];
+  /** Paths that the plan before left open; undefined when it held something back. */
+  readonly open: ReadonlySet<WorkspacePath> | undefined;
+  /** The only paths that are desired otherwise than in the plan before; undefined when nobody knows. */
+  readonly changed?: ReadonlySet<WorkspacePath> | undefined;
+};
 
 const CANNOT_RUN = "the commands of run: cannot be run: the session has no shell tool";
 
@@ -110,7 +132,7 @@ export async function makePlan(
     isIgnored,
     ignorePatterns: manifest.ignore,
     expected: needsWholeTree(manifest, options) ? undefined : desired.digest,
-    wanted: wantedFiles(desired.tree),
+    wanted: known === undefined ? wantedFiles(desired.tree) : new Map(),
     needsUnmanaged,
     checksum: options.checksum ?? false,
   };
@@ -118,28 +140,33 @@ export async function makePlan(
     known === undefined
       ? ((await early) ??
         (await phase("scan", () => scanWith(workspace, options.strategy ?? "auto", request, options.signal))))
-      : fromMemory(workspace, options, known);
+      : fromMemory(workspace, known);
   const { scan, engine, reason } = scanned;
   if (scan.kind === "unchanged") return unchanged(workspace, desired, engine, reason);
 
   const base = scan.base ?? emptyBase(session.id, manifest.root);
-  checkSources(desired, base, options);
+  const emptied = emptiedTrees(desired, base, options);
+  const heldBack = new Set([...desired.held, ...emptied]);
+  const isSimple = !needsUnmanaged && manifest.absent.length + manifest.moves.length + emptied.length === 0;
+  const only = known?.open === undefined || known.changed === undefined ? [] : [...known.changed, ...known.open];
+  const whole: Trees = { desired: desired.tree, actual: scan.actual, base };
+  // Everything else was planned and carried out before.
+  const trees = isSimple && known?.open !== undefined && known.changed !== undefined ? narrow(whole, only) : whole;
   const unwritable = features.binary
     ? new Set<Digest>()
     : await phase("sources", () => unwritableContents(desired.contents));
-  const { plan, baseChanges } = buildPlan({
+  const input: PlanInput = {
+    ...holdBack(heldBack, trees.desired, trees.actual, trees.base),
     sessionId: session.id,
     root: manifest.root,
-    desired: desired.tree,
+    desired: trees.desired,
     desiredDigest: desired.digest,
     policies: desired.policies,
-    actual: scan.actual,
-    base,
     absent: manifest.absent.map(({ path }) => path),
     moves: manifest.moves,
     onConflict: options.onConflict ?? manifest.onConflict,
     pruneRule,
-    isIgnored: (path) => isIgnored(path, scan.actual.get(path)?.kind === "directory"),
+    isIgnored: (path) => isIgnored(path, scan.actual.get(path)?.kind === "directory") || covers(desired.leftOut, path),
     ...(scan.held === undefined ? {} : { held: scan.held }),
     detectMoves: options.detectMoves ?? true,
     allowDeletes: desired.unreadable.length === 0,
@@ -151,12 +178,18 @@ export async function makePlan(
       ...modeWarnings(desired, features.modes),
       ...(manifest.run.length > 0 && !features.shell ? [CANNOT_RUN] : []),
     ],
-  });
+  };
+  const tried = buildPlan(input);
+  const guard = options.onHeldBack === undefined ? undefined : tooManyDeletions(tried.plan, scan.actual, options);
+  if (guard !== undefined) options.onHeldBack?.(guard);
+  const { plan, baseChanges } = guard === undefined ? tried : buildPlan({ ...input, allowDeletes: false });
   const seeds = plan.steps.flatMap(({ step }) =>
     step.op === "write" && desired.policies.get(step.path)?.seedOnly ? [{ path: step.path, after: undefined }] : [],
   );
   const isClean = plan.conflicts.length + plan.unsupported.length === 0;
-  const isRecorded = base.desiredDigest === (isClean ? desired.digest : undefined) || base.desiredDigest === undefined;
+  const isPartial = heldBack.size > 0 || guard !== undefined;
+  const isRecorded =
+    isPartial || base.desiredDigest === (isClean ? desired.digest : undefined) || base.desiredDigest === undefined;
   return {
     plan,
     desired,
@@ -165,8 +198,11 @@ export async function makePlan(
     strategyReason: engine.strategy === "batch" && plan.steps.length > 0 ? `${reason}; ${costOf(plan)}` : reason,
     actual: scan.actual,
     base,
+    held: scan.held,
     baseChanges: [...baseChanges, ...seeds],
     rootExists: scan.rootExists,
+    isPartial,
+    isGuarded: emptied.length > 0 || guard !== undefined,
     isSettled:
       plan.steps.length === 0 && baseChanges.length === 0 && isRecorded && (scan.base !== undefined || !isClean),
     readActual: (path) => transport.readFile(path, options.signal),
@@ -181,10 +217,8 @@ export async function makePlan(
 export async function applyPlan(planned: Planned, manifest: Manifest, options: ReconcileOptions): Promise<ApplyReport> {
   const startedMs = performance.now();
   const { plan, desired, workspace, baseChanges } = planned;
-  if (options.allowMassDelete !== true) {
-    const limit = options.maxDelete === undefined ? undefined : parseDeleteLimit(options.maxDelete);
-    checkDeletions(plan, planned.actual, limit);
-  }
+  const guard = tooManyDeletions(plan, planned.actual, options);
+  if (guard !== undefined) throw guard;
   const runsCommands = manifest.run.length > 0 && options.runCommands !== false;
   if (runsCommands && !(await workspace.transport.features(options.signal)).shell) {
     throw new TransportError("NOT_POSSIBLE_HERE", CANNOT_RUN, {
@@ -268,10 +302,16 @@ export async function drift(
     checksum: options.checksum ?? false,
   };
   const { scan } = await scanWith(workspace, options.strategy ?? "auto", request, options.signal);
-  if (scan.kind === "unchanged" || scan.base === undefined) return [];
+  return scan.kind === "unchanged" || scan.base === undefined ? [] : driftBetween(scan.base, scan.actual, manifest);
+}
+
+/** Every path of `base` that `actual` does not hold as it was left, in path order; what is ignored by now was not looked at. */
+export function driftBetween(base: Base, actual: Tree, { ignore }: Pick<Manifest, "ignore">): readonly Drift[] {
+  const isIgnored = ignoreMatcher(ignore);
   const changed: Drift[] = [];
-  for (const [path, { entry }] of scan.base.entries) {
-    const after = scan.actual.get(path);
+  for (const [path, { entry }] of base.entries) {
+    if (isIgnored(path, entry.kind === "directory")) continue;
+    const after = actual.get(path);
     if (after === undefined || !sameContent(entry, after) || !sameMode(entry, after)) {
       changed.push({ path, before: entry, after });
     }
@@ -289,7 +329,6 @@ async function commit(
 ): Promise<CommitResult> {
   const { plan, desired, workspace } = planned;
   const engine = planned.strategy === "batch" && workspace.batch !== undefined ? workspace.batch : workspace.steps;
-  const isClean = plan.conflicts.length + plan.unsupported.length === 0 && planned.isPartial !== true;
   const onStep = (index: number, result: StepResult) => {
     const step = plan.steps[index]?.step;
     if (step !== undefined) options.onEvent?.({ type: "step", index, total: plan.steps.length, step, result });
@@ -303,7 +342,7 @@ async function commit(
         contents: desired.contents,
         baseGeneration: planned.base.generation,
         baseChanges,
-        desiredDigest: isClean ? desired.digest : undefined,
+        desiredDigest: digestToRecord(planned),
         rootExists: planned.rootExists,
         backup: options.backup ?? true,
         lock: { owner: lockOwner(manifest), timeoutMs: options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS },
@@ -316,16 +355,22 @@ async function commit(
   );
 }
 
+/** What base is to say of the declared tree after this plan: its digest, unless something of it is left open. */
+export function digestToRecord({ plan, desired, isPartial }: Planned): Digest | undefined {
+  const isOpen = plan.conflicts.length + plan.unsupported.length > 0 || isPartial === true;
+  return isOpen ? undefined : desired.digest;
+}
+
 /** A short answer ("as declared") says nothing about moves, absent paths, or what watch wants to remember. */
 function needsWholeTree(manifest: Manifest, options: ReconcileOptions): boolean {
   return manifest.absent.length + manifest.moves.length > 0 || options.checksum === true || options.fullScan === true;
 }
 
-function fromMemory(workspace: Workspace, options: ReconcileOptions, known: Known): Scanned {
-  const engine = options.strategy === "steps" || workspace.batch === undefined ? workspace.steps : workspace.batch;
-  const { actual, base } = known;
+function fromMemory(workspace: Workspace, { actual, base, held, strategy }: Known): Scanned {
+  const engine = strategy === "batch" && workspace.batch !== undefined ? workspace.batch : workspace.steps;
+  const holding = held === undefined ? {} : { held };
   return {
-    scan: { kind: "tree", rootExists: true, actual, base, warnings: [] },
+    scan: { kind: "tree", rootExists: true, actual, base, ...holding, warnings: [] },
     engine,
     reason: "known from the last scan",
   };
@@ -356,15 +401,9 @@ async function firstLook(workspace: Workspace, options: ReconcileOptions): Promi
 /** What the manifest and its sources ask for; for callers that want to begin before they have a session. */
 export async function readLocalSources(
   manifest: Manifest,
-  options: Pick<ReconcileOptions, "signal" | "sourceCache" | "isTransient">,
+  { signal }: Pick<ReconcileOptions, "signal">,
 ): Promise<Desired> {
-  const { signal, sourceCache, isTransient } = options;
-  return await readSources(manifest, {
-    signal,
-    toleratesMissingTrees: true,
-    ...(sourceCache === undefined ? {} : { cache: sourceCache }),
-    ...(isTransient === undefined ? {} : { isTransient }),
-  });
+  return await readSources(manifest, { signal, toleratesMissingTrees: true });
 }
 
 type Scanned = { readonly scan: ScanResult; readonly engine: Engine; readonly reason: string };
@@ -414,27 +453,49 @@ function unchanged(workspace: Workspace, desired: Desired, engine: Engine, strat
     baseChanges: [],
     rootExists: true,
     isSettled: true,
+    isUnchanged: true,
     readActual: (path) => transport.readFile(path, new AbortController().signal),
   };
 }
 
 /**
  * S12: a source that is suddenly empty or missing would delete everything that came from it and from nowhere else now.
+ * Gives the places of such trees where somebody wants to know instead.
  * @throws {GuardError}; and what is wrong with a missing source that never brought anything.
  */
-function checkSources(desired: Desired, base: Base, options: ReconcileOptions): void {
+function emptiedTrees(desired: Desired, base: Base, options: ReconcileOptions): readonly WorkspacePath[] {
+  const emptied: WorkspacePath[] = [];
   for (const { source, path, missing } of desired.emptyTrees) {
-    const prefix = path === "" ? "" : `${path}/`;
     const orphans = [...base.entries].filter(
-      ([other, { entry }]) => entry.kind !== "directory" && other.startsWith(prefix) && !desired.tree.has(other),
+      ([other, { entry }]) => entry.kind !== "directory" && isBelow(other, path) && !desired.tree.has(other),
     ).length;
-    if (orphans === 0 && missing !== undefined) throw missing;
+    if (orphans === 0 && missing !== undefined) {
+      if (options.onHeldBack === undefined) throw missing;
+      options.onHeldBack(missing);
+    }
     if (orphans === 0 || options.allowMassDelete === true) continue;
     const state = missing === undefined ? "empty" : "missing";
     const what = orphans === 1 ? "1 file" : `${orphans} files`;
-    throw new GuardError(`the source ${source} is ${state}, but the last apply brought ${what} from it`, {
+    const fault = new GuardError(`the source ${source} is ${state}, but the last apply brought ${what} from it`, {
       hint: `check the source; if it is meant to be ${state}, add --allow-mass-delete`,
     });
+    if (options.onHeldBack === undefined) throw fault;
+    options.onHeldBack(fault);
+    emptied.push(path);
+  }
+  return emptied;
+}
+
+/** Why this plan may not be carried out unasked (S14). */
+function tooManyDeletions(plan: Plan, actual: Tree, options: ReconcileOptions): GuardError | undefined {
+  if (options.allowMassDelete === true) return undefined;
+  const limit = options.maxDelete === undefined ? undefined : parseDeleteLimit(options.maxDelete);
+  try {
+    checkDeletions(plan, actual, limit);
+    return undefined;
+  } catch (error) {
+    if (error instanceof GuardError) return error;
+    throw error;
   }
 }
 

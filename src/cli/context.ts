@@ -7,6 +7,7 @@ import { parseDuration } from "../manifest/duration.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
 import type { ReconcileOptions } from "../reconcile.ts";
+import { printableOutput } from "../run/printable-output.ts";
 import type { Session } from "../session.ts";
 import { BASE_PATH } from "../state/base.ts";
 import { printable } from "../tree/printable.ts";
@@ -44,6 +45,7 @@ export class Context {
   readonly #controller = new AbortController();
   readonly #output: Output;
   readonly #sensitive = new Set<WorkspacePath>();
+  #stdin: Promise<Buffer> | undefined;
   /** Set once a signal came: the exit code that it asks for. */
   interruptCode: number | undefined;
   /** What an interruption from now on leaves behind, in one clause. */
@@ -89,7 +91,7 @@ export class Context {
     const manifest = await loadManifest(path, {
       cwd: this.cwd,
       env: this.env,
-      readStdin: async () => (await import("node:stream/consumers")).buffer(process.stdin),
+      readStdin: () => this.#readStdin(),
       checksSources,
       ...(sessionId === undefined ? {} : { sessionId }),
     });
@@ -182,7 +184,11 @@ export class Context {
         bar?.onEvent(event);
         if (event.type === "notice" || event.type === "output") bar?.clear();
         if (event.type === "notice") this.console.say(foreign(event.message));
-        if (event.type === "output") this.console.say(foreign(`${event.command} | ${event.text}`));
+        if (event.type === "output") {
+          const text = this.console.redactor.cleanForeign(event.text);
+          const shown = printableOutput(text, this.console.hasColor(process.stderr));
+          this.console.say(`${foreign(event.command)} | ${shown}`);
+        }
         if (event.type === "phase-end" && this.console.isVerbose) {
           bar?.clear();
           this.console.say(`${event.phase}: ${Math.round(event.durationMs)} ms, ${plural(event.requests, "request")}`);
@@ -190,6 +196,12 @@ export class Context {
       },
       clear: () => bar?.clear(),
     };
+  }
+
+  /** Standard input can be read once only; watch may ask for the manifest in it again. */
+  #readStdin(): Promise<Buffer> {
+    this.#stdin ??= import("node:stream/consumers").then(({ buffer }) => buffer(process.stdin));
+    return this.#stdin;
   }
 
   #stop(code: number): void {

@@ -4,6 +4,7 @@ import type { PathPolicy, PruneScope } from "../plan/policy.ts";
 import type { Content } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Tree } from "../tree/entry.ts";
+import type { PathSet } from "../tree/path-set.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 
 /** A tree whose source brings no file; `missing` when it is not there at all. */
@@ -29,6 +30,8 @@ export type Desired = {
   /** Local paths that could not be read: all deletions of the run are off (S13). */
   readonly unreadable: readonly string[];
   readonly warnings: readonly string[];
-  /** Local directories of what was read: a change in one of them can change the desired tree. */
-  readonly sourceDirectories: ReadonlySet<string>;
+  /** What `exclude` and `.gitignore` files left out, directories with all that is in them: not ours to delete (W25). */
+  readonly leftOut: PathSet;
+  /** What is held back: it stays as the session has it, unless `tree` holds it all the same. Empty but in watch. */
+  readonly held: PathSet;
 };

@@ -1,11 +1,11 @@
-import type { BigIntStats } from "node:fs";
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { AgbSyncError } from "../errors.ts";
 import type { Content } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
 import { DigestStream, digestOf } from "../tree/digest.ts";
-import { keyOf } from "./source-cache.ts";
+import type { FileVersion } from "./file-version.ts";
+import { keyOf, versionOf } from "./file-version.ts";
 
 /** Read at a time: large enough for speed, small enough that sixteen of them do not matter. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -14,29 +14,46 @@ const ATTEMPTS = 5;
 
 const shared = Buffer.allocUnsafe(CHUNK_BYTES);
 
-/** One consistent reading of a local file. `bytes` are kept only when the file is at most `keepBytes` long. */
-export type LocalReading = { readonly digest: Digest; readonly stats: BigIntStats; readonly bytes: Buffer | undefined };
+/** One consistent reading of a local file. `bytes` are there only when the file is at most `keepBytes` long. */
+export type LocalReading = {
+  readonly digest: Digest;
+  readonly version: FileVersion;
+  readonly bytes: Buffer | undefined;
+};
+
+/** `SOURCE_CHANGED`: a file that did not hold still while it was read, or is no longer what was hashed. */
+export class SourceChangedError extends AgbSyncError {
+  override readonly name = "SourceChangedError";
+  readonly localPath: string;
+
+  constructor(localPath: string) {
+    super("SOURCE_CHANGED", `${localPath} changed while it was read`, {
+      hint: "apply again when it is no longer written to",
+    });
+    this.localPath = localPath;
+  }
+}
 
 /**
  * Reads and hashes a file synchronously (several times faster than promises for many small files); a file that
- * changes meanwhile is read again.
- * @throws {AgbSyncError} `SOURCE_CHANGED` when it does not hold still, and whatever the file system says.
+ * changes meanwhile is read again, `attempts` times in all.
+ * @throws {SourceChangedError} when it does not hold still, and whatever the file system says.
  */
-export function readLocalFile(localPath: string, keepBytes: number): LocalReading {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+export function readLocalFile(localPath: string, keepBytes: number, attempts = ATTEMPTS): LocalReading {
+  for (let attempt = 1; attempt <= attempts; attempt += 1) {
     const descriptor = openSync(localPath, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const before = fstatSync(descriptor, { bigint: true });
       const reading = readAll(descriptor, Number(before.size), keepBytes);
       const after = fstatSync(descriptor, { bigint: true });
       if (keyOf(before) === keyOf(after) && reading.sizeBytes === Number(after.size)) {
-        return { digest: reading.digest, stats: after, bytes: reading.bytes };
+        return { digest: reading.digest, version: versionOf(after), bytes: reading.bytes };
       }
     } finally {
       closeSync(descriptor);
     }
   }
-  throw changed(localPath);
+  throw new SourceChangedError(localPath);
 }
 
 /** The content of a local file whose digest is known: streamed anew at every `open`, and checked while it is. */
@@ -59,10 +76,10 @@ export function localContent(localPath: string, digest: Digest, sizeBytes: numbe
           if (bytesRead === 0) break;
           const read = chunk.subarray(0, bytesRead);
           stream.update(read);
-          if (stream.sizeBytes > sizeBytes) throw changed(localPath);
+          if (stream.sizeBytes > sizeBytes) throw new SourceChangedError(localPath);
           yield read;
         }
-        if (stream.digest() !== digest) throw changed(localPath);
+        if (stream.digest() !== digest) throw new SourceChangedError(localPath);
       } finally {
         await file.close();
       }
@@ -75,7 +92,7 @@ const SMALL_BYTES = 64 * 1024;
 
 function readSmall(localPath: string, digest: Digest): Uint8Array {
   const reading = readLocalFile(localPath, SMALL_BYTES);
-  if (reading.digest !== digest || reading.bytes === undefined) throw changed(localPath);
+  if (reading.digest !== digest || reading.bytes === undefined) throw new SourceChangedError(localPath);
   return reading.bytes;
 }
 
@@ -92,7 +109,6 @@ export function memoryContent(bytes: Buffer, sensitive: boolean, digest: Digest 
 }
 
 function readAll(descriptor: number, expectedBytes: number, keepBytes: number) {
-  const stream = new DigestStream();
   if (expectedBytes < CHUNK_BYTES) {
     const bytesRead = fill(descriptor, shared);
     if (bytesRead < CHUNK_BYTES) {
@@ -100,12 +116,20 @@ function readAll(descriptor: number, expectedBytes: number, keepBytes: number) {
       const bytes = bytesRead <= keepBytes ? Buffer.from(read) : undefined;
       return { digest: digestOf(read), sizeBytes: bytesRead, bytes };
     }
-    stream.update(shared);
   }
-  for (let bytesRead = readSync(descriptor, shared); bytesRead > 0; bytesRead = readSync(descriptor, shared)) {
-    stream.update(shared.subarray(0, bytesRead));
+  const stream = new DigestStream();
+  const kept: Buffer[] | undefined = expectedBytes <= keepBytes ? [] : undefined;
+  // From the start, whatever was filled above; a file that grows meanwhile is not followed to its end.
+  for (let offset = 0; offset <= expectedBytes; ) {
+    const bytesRead = readSync(descriptor, shared, 0, shared.byteLength, offset);
+    if (bytesRead === 0) break;
+    offset += bytesRead;
+    const read = shared.subarray(0, bytesRead);
+    stream.update(read);
+    kept?.push(Buffer.from(read));
   }
-  return { digest: stream.digest(), sizeBytes: stream.sizeBytes, bytes: undefined };
+  const bytes = kept !== undefined && stream.sizeBytes <= keepBytes ? Buffer.concat(kept) : undefined;
+  return { digest: stream.digest(), sizeBytes: stream.sizeBytes, bytes };
 }
 
 /** Fills `buffer` as far as the file goes. */
@@ -117,10 +141,4 @@ function fill(descriptor: number, buffer: Buffer): number {
     filled += bytesRead;
   }
   return filled;
-}
-
-function changed(localPath: string): AgbSyncError {
-  return new AgbSyncError("SOURCE_CHANGED", `${localPath} changed while it was read`, {
-    hint: "apply again when it is no longer written to",
-  });
 }

@@ -37,9 +37,9 @@ export function lookAtSource(localPath: string, wanted: SourceKind): SourceLook 
   return { kind: "wrong", message: `${what} is ${special}`, hint: `name a ${wanted} that can be read again and again` };
 }
 
-/** Whether the file system said that there is nothing. */
+/** Whether the file system said that there is nothing; ENOTDIR: what was a directory above it is something else. */
 export function isGone(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
 }
 
 function missing(localPath: string, wanted: SourceKind, code: string): SourceLook {

@@ -1,5 +1,3 @@
-import type { BigIntStats } from "node:fs";
-import { dirname } from "node:path";
 import { AgbSyncError, hasCode, messageOf } from "../errors.ts";
 import type { FileSpec, Manifest, Position, TreeSpec } from "../manifest/manifest.ts";
 import type { Problem } from "../manifest/manifest-error.ts";
@@ -12,12 +10,15 @@ import { treeDigest } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf } from "../tree/workspace-path.ts";
 import type { Desired, EmptyTree } from "./desired.ts";
+import type { FileVersion } from "./file-version.ts";
+import { versionOf } from "./file-version.ts";
 import { ignoreMatcher } from "./ignore-matcher.ts";
-import { localContent, memoryContent, readLocalFile } from "./local-file.ts";
+import { localContent, memoryContent, readLocalFile, SourceChangedError } from "./local-file.ts";
 import { isGone, lookAtSource } from "./look-at-source.ts";
 import { readTemplate } from "./read-template.ts";
 import type { SourceCache } from "./source-cache.ts";
-import type { SourceEntry } from "./walk-source-tree.ts";
+import type { SourceHolder } from "./source-holder.ts";
+import type { SourceEntry, SourceWalk } from "./walk-source-tree.ts";
 import { walkSourceTree } from "./walk-source-tree.ts";
 
 export type ReadOptions = {
@@ -25,8 +26,10 @@ export type ReadOptions = {
   /** A tree that is not there is told in `emptyTrees`: what a former apply brought from it decides what that means. */
   readonly toleratesMissingTrees?: boolean;
   readonly cache?: SourceCache;
-  /** Files of trees that this answers true for are left out. */
-  readonly isTransient?: (path: WorkspacePath, modifiedMs: number) => boolean;
+  /** Without it the first source that cannot be had ends the reading. */
+  readonly holder?: SourceHolder;
+  /** Walks a tree; default {@link walkSourceTree}. */
+  readonly walk?: (spec: TreeSpec) => SourceWalk;
 };
 
 /** Bytes of small files that are kept so that they need not be read twice: this much in all, and this much a file. */
@@ -46,7 +49,7 @@ export async function readSources(manifest: Manifest, options: ReadOptions): Pro
 }
 
 type ListedFile = Extract<SourceEntry, { kind: "file" }>;
-type Source = { readonly localPath: string; readonly stats: BigIntStats; readonly sensitive: boolean };
+type Source = { readonly localPath: string; readonly version: FileVersion; readonly sensitive: boolean };
 type Declaration = { readonly mode?: Mode; readonly policy: PathPolicy; readonly at: Position };
 
 class SourceReader {
@@ -60,7 +63,8 @@ class SourceReader {
   readonly #unreadable: string[] = [];
   readonly #warnings: string[] = [];
   readonly #problems: Problem[] = [];
-  readonly #sourceDirectories = new Set<string>();
+  readonly #leftOut = new Set<WorkspacePath>();
+  readonly #held = new Set<WorkspacePath>();
   #keptBytes = 0;
   #filesRead = 0;
 
@@ -71,10 +75,10 @@ class SourceReader {
 
   async read(): Promise<Desired> {
     const { directories, files, trees, links } = this.#manifest;
-    for (const tree of trees) await this.#readTree(tree);
+    for (const tree of trees) await this.#orHold(tree.path, () => this.#readTree(tree));
     for (const { path, mode, at } of directories)
       this.#putDirectory(path, { ...modeOf(mode), policy: policyOf(mode !== undefined), at });
-    for (const file of files) await this.#readFile(file);
+    for (const file of files) await this.#orHold(file.path, () => this.#readFile(file));
     for (const { path, target, at } of links)
       this.#put(path, { kind: "link", target }, { policy: policyOf(false), at });
     if (this.#problems.length > 0) throw new ManifestError(this.#problems);
@@ -88,8 +92,23 @@ class SourceReader {
       emptyTrees: this.#emptyTrees,
       unreadable: this.#unreadable,
       warnings: this.#warnings,
-      sourceDirectories: this.#sourceDirectories,
+      leftOut: this.#leftOut,
+      held: this.#held,
     };
+  }
+
+  /** A source that cannot be had ends the reading, or is held back where somebody wants to know. */
+  async #orHold(path: WorkspacePath, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const { holder } = this.#options;
+      if (holder === undefined) throw error;
+      if (error instanceof SourceChangedError) holder.onRead(error.localPath, undefined);
+      else if (hasCode(error, "SOURCE_MISSING", "SOURCE_TOO_LARGE")) holder.onFault(error, path);
+      else throw error;
+      this.#held.add(path);
+    }
   }
 
   async #readTree(spec: TreeSpec): Promise<void> {
@@ -97,8 +116,9 @@ class SourceReader {
     if (walk === undefined) return;
     this.#unreadable.push(...walk.unreadable);
     this.#warnings.push(...walk.warnings);
-    for (const directory of walk.directories) this.#sourceDirectories.add(directory);
-    const isEmpty = walk.entries.every((entry) => entry.kind === "directory");
+    for (const path of walk.leftOut) this.#leftOut.add(path);
+    for (const path of walk.held) this.#held.add(path);
+    const isEmpty = walk.entries.every((entry) => entry.kind === "directory") && walk.held.length === 0;
     if (isEmpty && walk.unreadable.length === 0) this.#emptyTrees.push({ source: spec.source, path: spec.path });
     const policy: PathPolicy = { ...policyOf(false), ...(spec.onConflict ? { onConflict: spec.onConflict } : {}) };
     if (spec.path !== "") this.#putDirectory(spec.path, { policy, at: spec.at });
@@ -106,14 +126,14 @@ class SourceReader {
       if (entry.kind === "directory") this.#putDirectory(entry.path, { policy, at: spec.at });
       else if (entry.kind === "link")
         this.#put(entry.path, { kind: "link", target: entry.target }, { policy, at: spec.at });
-      else if (this.#options.isTransient?.(entry.path, Number(entry.stats.mtimeNs / 1_000_000n)) !== true)
-        await this.#readListed(entry, { policy, at: spec.at });
+      else await this.#readListed(entry, { policy, at: spec.at });
     }
   }
 
-  #walk(spec: TreeSpec): ReturnType<typeof walkSourceTree> | undefined {
+  #walk(spec: TreeSpec): SourceWalk | undefined {
+    const { walk } = this.#options;
     try {
-      return walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore), this.#manifest.file);
+      return walk?.(spec) ?? walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore), this.#manifest.file);
     } catch (error) {
       if (this.#options.toleratesMissingTrees !== true || !hasCode(error, "SOURCE_MISSING")) throw error;
       this.#emptyTrees.push({ source: spec.source, path: spec.path, missing: error });
@@ -122,10 +142,16 @@ class SourceReader {
   }
 
   /** A file of a tree that has gone since it was listed is not there. */
-  async #readListed({ path, localPath, stats }: ListedFile, declaration: Declaration): Promise<void> {
+  async #readListed({ path, localPath, version }: ListedFile, declaration: Declaration): Promise<void> {
     try {
-      await this.#readSource(path, { localPath, stats, sensitive: false }, declaration);
+      await this.#readSource(path, { localPath, version, sensitive: false }, declaration);
     } catch (error) {
+      const { holder } = this.#options;
+      if (holder !== undefined && error instanceof SourceChangedError) {
+        holder.onRead(localPath, undefined);
+        this.#held.add(path);
+        return;
+      }
       if (error instanceof AgbSyncError) throw error;
       if (!isGone(error)) this.#leaveOut(localPath, messageOf(error));
     }
@@ -152,7 +178,7 @@ class SourceReader {
       this.#leaveOut(localPath, look.reason);
       return;
     }
-    const source = { localPath, stats: look.stats, sensitive };
+    const source = { localPath, version: versionOf(look.stats), sensitive };
     try {
       if (origin.template) this.#readTemplate(path, source, declaration);
       else await this.#readSource(path, source, declaration);
@@ -165,38 +191,47 @@ class SourceReader {
 
   /** A template at fault leaves the others to be looked at as well. */
   #readTemplate(path: WorkspacePath, source: Source, declaration: Declaration): void {
-    this.#sourceDirectories.add(dirname(source.localPath));
+    const { holder } = this.#options;
     try {
       const text = readTemplate(source, this.#manifest.variables);
       const content = memoryContent(Buffer.from(text), source.sensitive);
-      this.#putContent(path, content, declaration, defaultMode(source.stats));
+      this.#putContent(path, content, declaration, defaultMode(source.version));
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
-      this.#problems.push(...error.problems);
+      if (holder === undefined) this.#problems.push(...error.problems);
+      else {
+        holder.onFault(error, path);
+        this.#held.add(path);
+      }
     }
   }
 
   async #readSource(path: WorkspacePath, source: Source, declaration: Declaration): Promise<void> {
-    const { localPath, stats, sensitive } = source;
+    const { localPath, version, sensitive } = source;
     this.#filesRead += 1;
     if (this.#filesRead % FILES_A_TURN === 0) await nextTurn(this.#options.signal);
-    this.#sourceDirectories.add(dirname(localPath));
-    const { cache } = this.#options;
-    const known = cache?.find(localPath, stats);
+    const { cache, holder } = this.#options;
+    const known = cache?.find(localPath, version);
     if (known !== undefined) {
-      const content = localContent(localPath, known, Number(stats.size), sensitive);
-      this.#putContent(path, content, declaration, defaultMode(stats));
+      const content = localContent(localPath, known, version.sizeBytes, sensitive);
+      this.#putContent(path, content, declaration, defaultMode(version));
+      return;
+    }
+    if (holder?.isUnsettled(localPath) === true) {
+      this.#held.add(path);
       return;
     }
     const room = KEPT_BYTES_IN_ALL - this.#keptBytes;
-    const reading = readLocalFile(localPath, Math.min(KEPT_BYTES_A_FILE, room));
+    const keepBytes = Math.max(Math.min(KEPT_BYTES_A_FILE, room), holder?.keepBytes(localPath) ?? 0);
+    const reading = readLocalFile(localPath, keepBytes, holder === undefined ? undefined : 1);
     this.#keptBytes += reading.bytes?.byteLength ?? 0;
-    cache?.remember(localPath, reading.stats, reading.digest);
+    cache?.remember(localPath, reading.version, reading.digest);
+    holder?.onRead(localPath, reading.version);
     const content =
       reading.bytes === undefined
-        ? localContent(localPath, reading.digest, Number(reading.stats.size), sensitive)
+        ? localContent(localPath, reading.digest, reading.version.sizeBytes, sensitive)
         : memoryContent(reading.bytes, sensitive, reading.digest);
-    this.#putContent(path, content, declaration, defaultMode(reading.stats));
+    this.#putContent(path, content, declaration, defaultMode(reading.version));
   }
 
   /** What cannot be read is left out, and turns deletions off (S13). */
@@ -261,8 +296,8 @@ class SourceReader {
 }
 
 /** Undeclared modes: 0644, or 0755 when the local owner may execute the file. */
-function defaultMode(stats: BigIntStats): Mode {
-  return (Number(stats.mode) & 0o100) === 0 ? 0o644 : 0o755;
+function defaultMode({ mode }: FileVersion): Mode {
+  return (mode & 0o100) === 0 ? 0o644 : 0o755;
 }
 
 function policyOf(declaredMode: boolean): PathPolicy {

@@ -1,27 +1,51 @@
-import type { BigIntStats, Dirent } from "node:fs";
+import type { Dirent } from "node:fs";
 import { lstatSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
-import { join, posix } from "node:path";
+import { join, posix, sep } from "node:path";
 import { AgbSyncError, messageOf } from "../errors.ts";
 import type { TreeSpec } from "../manifest/manifest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { childPath, comparePaths, STATE_DIRECTORY, workspacePathFault } from "../tree/workspace-path.ts";
+import { childPath, comparePaths, isStatePath, STATE_DIRECTORY, workspacePathFault } from "../tree/workspace-path.ts";
+import type { FileVersion } from "./file-version.ts";
+import { versionOf } from "./file-version.ts";
 import { GitignoreStack } from "./gitignore-stack.ts";
 import type { IgnoreMatcher } from "./ignore-matcher.ts";
 import { ignoreMatcher } from "./ignore-matcher.ts";
 import { isGone, lookAtSource } from "./look-at-source.ts";
+import type { SourceHolder } from "./source-holder.ts";
 
 /** One entry of a local tree, with the place that it gets in the workspace. */
 export type SourceEntry =
   | { readonly kind: "directory"; readonly path: WorkspacePath; readonly localPath: string }
-  | { readonly kind: "file"; readonly path: WorkspacePath; readonly localPath: string; readonly stats: BigIntStats }
+  | { readonly kind: "file"; readonly path: WorkspacePath; readonly localPath: string; readonly version: FileVersion }
   | { readonly kind: "link"; readonly path: WorkspacePath; readonly target: string };
+
+/** A local directory, where it lies in its tree (`""` is the top), and the place that it gets in the workspace. */
+export type SourceDirectory = { readonly localPath: string; readonly inner: string; readonly path: WorkspacePath };
 
 export type SourceWalk = {
   readonly entries: readonly SourceEntry[];
-  /** Every directory that was listed, for watching. */
-  readonly directories: readonly string[];
+  /** Every directory that was listed, the top first. */
+  readonly directories: readonly SourceDirectory[];
+  /** Workspace paths that `exclude` or a `.gitignore` left out; of a directory only itself, not what is in it. */
+  readonly leftOut: readonly WorkspacePath[];
+  /** Workspace paths that the holder keeps back. */
+  readonly held: readonly WorkspacePath[];
   readonly unreadable: readonly string[];
   readonly warnings: readonly string[];
+};
+
+export type WalkOptions = {
+  readonly holder?: SourceHolder;
+  /** Without it the whole tree is walked. */
+  readonly only?: WalkOnly;
+};
+
+/** What to look at again in a tree that was walked before. */
+export type WalkOnly = {
+  /** Directories whose entries are wanted, relative to the tree, `""` its top; what is not there any more is empty. */
+  readonly directories: Iterable<string>;
+  /** Directories in them that this answers true for (local path) are not entered. */
+  readonly isKnown: (localPath: string) => boolean;
 };
 
 /** More entries than this in one tree are a mistake (a home directory, a whole disk). */
@@ -33,7 +57,12 @@ const MAX_ENTRIES = 500_000;
  * `manifestFile` is named in errors.
  * @throws {AgbSyncError} `SOURCE_MISSING`, `SOURCE_ESCAPES` for a link that leaves the tree (S26), `SOURCE_TOO_LARGE`.
  */
-export function walkSourceTree(spec: TreeSpec, isIgnored: IgnoreMatcher, manifestFile: string): SourceWalk {
+export function walkSourceTree(
+  spec: TreeSpec,
+  isIgnored: IgnoreMatcher,
+  manifestFile: string,
+  options: WalkOptions = {},
+): SourceWalk {
   const { source, at } = spec;
   const place = `${manifestFile}:${at.line}`;
   const look = lookAtSource(source, "directory");
@@ -42,9 +71,9 @@ export function walkSourceTree(spec: TreeSpec, isIgnored: IgnoreMatcher, manifes
   }
   if (look.kind === "unreadable") {
     const warnings = [`${source} cannot be read: ${look.reason}`];
-    return { entries: [], directories: [], unreadable: [source], warnings };
+    return { entries: [], directories: [], leftOut: [], held: [], unreadable: [source], warnings };
   }
-  return new Walk(spec, isIgnored, place).run();
+  return new Walk(spec, isIgnored, place, options).run();
 }
 
 class Walk {
@@ -53,33 +82,46 @@ class Walk {
   readonly #isExcluded: IgnoreMatcher;
   /** Where the tree is declared. */
   readonly #place: string;
+  readonly #options: WalkOptions;
   readonly #top: string;
   readonly #entries: SourceEntry[] = [];
-  readonly #directories: string[] = [];
+  readonly #directories: SourceDirectory[] = [];
+  readonly #leftOut: WorkspacePath[] = [];
+  readonly #held: WorkspacePath[] = [];
   readonly #unreadable: string[] = [];
   readonly #warnings: string[] = [];
 
-  constructor(spec: TreeSpec, isIgnored: IgnoreMatcher, place: string) {
+  constructor(spec: TreeSpec, isIgnored: IgnoreMatcher, place: string, options: WalkOptions) {
     this.#spec = spec;
     this.#isIgnored = isIgnored;
     this.#isExcluded = ignoreMatcher(spec.exclude);
     this.#place = place;
+    this.#options = options;
     // The tree itself may be reached through a link; what is in it may not leave it.
     this.#top = realpathSync(spec.source);
   }
 
   run(): SourceWalk {
-    this.#visit("", this.#spec.path, this.#top, new GitignoreStack());
+    const { path } = this.#spec;
+    const { only } = this.#options;
+    if (only === undefined) this.#visit("", path, this.#top, new GitignoreStack());
+    for (const inner of only?.directories ?? []) {
+      const rules = this.#rulesAbove(inner);
+      if (rules === undefined) continue;
+      this.#visit(inner, inner === "" ? path : childPath(path, inner), join(this.#top, inner), rules);
+    }
     return {
       entries: this.#entries,
       directories: this.#directories,
+      leftOut: this.#leftOut,
+      held: this.#held,
       unreadable: this.#unreadable,
       warnings: this.#warnings,
     };
   }
 
   #visit(inner: string, path: WorkspacePath, localPath: string, outer: GitignoreStack): void {
-    this.#directories.push(localPath);
+    this.#directories.push({ localPath, inner, path });
     const children = this.#list(localPath);
     if (children === undefined) return;
     const hasRules = this.#spec.gitignore && children.some((child) => child.name === ".gitignore" && child.isFile());
@@ -88,12 +130,30 @@ class Walk {
     for (const child of children) {
       const innerPath = inner === "" ? child.name : `${inner}/${child.name}`;
       const place = childPath(path, child.name);
-      const isDirectory = child.isDirectory();
       if (inner === "" && path === "" && child.name === STATE_DIRECTORY) continue;
-      if (this.#spec.gitignore && (child.name === ".git" || gitignore.isIgnored(innerPath, isDirectory))) continue;
-      if (this.#isExcluded(innerPath, isDirectory) || this.#isIgnored(place, isDirectory)) continue;
-      this.#take(child, innerPath, place, join(localPath, child.name), gitignore);
+      if (this.#isIgnored(place, child.isDirectory())) continue;
+      if (this.#isLeftOut(child, innerPath, gitignore)) this.#leftOut.push(place);
+      else this.#take(child, innerPath, place, `${localPath}${sep}${child.name}`, gitignore);
     }
+  }
+
+  #isLeftOut(child: Dirent, inner: string, gitignore: GitignoreStack): boolean {
+    const isDirectory = child.isDirectory();
+    if (this.#spec.gitignore && (child.name === ".git" || gitignore.isIgnored(inner, isDirectory))) return true;
+    return this.#isExcluded(inner, isDirectory);
+  }
+
+  /** The rules that hold in a directory before its own `.gitignore` is read. */
+  #rulesAbove(inner: string): GitignoreStack | undefined {
+    let rules: GitignoreStack | undefined = new GitignoreStack();
+    if (!this.#spec.gitignore || inner === "") return rules;
+    const names = inner.split("/");
+    for (let depth = 0; depth < names.length && rules !== undefined; depth += 1) {
+      const above = names.slice(0, depth).join("/");
+      const file = join(this.#top, above, ".gitignore");
+      if (lstatSync(file, { throwIfNoEntry: false })?.isFile() === true) rules = this.#enter(above, file, rules);
+    }
+    return rules;
   }
 
   /** Undefined when nobody knows what a directory leaves out: nothing in it may be sent then. */
@@ -109,7 +169,7 @@ class Walk {
   }
 
   #take(child: Dirent, inner: string, path: WorkspacePath, localPath: string, gitignore: GitignoreStack): void {
-    const fault = child.name.includes("\ufffd") ? "has a name that is not UTF-8" : workspacePathFault(path);
+    const fault = faultOf(child.name, path);
     if (fault !== undefined) {
       this.#unreadable.push(localPath);
       this.#warnings.push(`${localPath} ${fault} and is left out`);
@@ -126,33 +186,64 @@ class Walk {
     }
     if (child.isDirectory()) {
       this.#entries.push({ kind: "directory", path, localPath });
-      this.#visit(inner, path, localPath, gitignore);
+      if (this.#options.only?.isKnown(localPath) !== true) this.#visit(inner, path, localPath, gitignore);
     } else if (child.isFile()) {
-      const stats = this.#stat(localPath);
-      if (stats !== undefined) this.#entries.push({ kind: "file", path, localPath, stats });
+      const version = this.#look(localPath);
+      if (version !== undefined && !this.#isTemporary(path, localPath, version))
+        this.#entries.push({ kind: "file", path, localPath, version });
     } else if (child.isSymbolicLink()) {
-      this.#entries.push({ kind: "link", path, target: this.#target(inner, localPath) });
+      if (this.#isTemporaryLink(path, localPath)) return;
+      const target = this.#target(inner, path, localPath);
+      if (target !== undefined) this.#entries.push({ kind: "link", path, target });
     } else {
       this.#warnings.push(`${localPath} is a socket, FIFO or device and is skipped`);
     }
   }
 
-  #target(inner: string, localPath: string): string {
-    const target = readlinkSync(localPath);
+  #isTemporary(path: WorkspacePath, localPath: string, version: FileVersion): boolean {
+    if (this.#options.holder?.isTemporary(path, localPath, version) !== true) return false;
+    this.#held.push(path);
+    return true;
+  }
+
+  #isTemporaryLink(path: WorkspacePath, localPath: string): boolean {
+    if (this.#options.holder === undefined) return false;
+    const version = this.#look(localPath);
+    return version !== undefined && this.#isTemporary(path, localPath, version);
+  }
+
+  /** Undefined for a link that vanished since it was listed, or is held back. */
+  #target(inner: string, path: WorkspacePath, localPath: string): string | undefined {
+    const target = this.#readLink(localPath);
+    if (target === undefined) return undefined;
     const reached = posix.normalize(posix.join(posix.dirname(inner), target));
-    if (target.startsWith("/") || reached === ".." || reached.startsWith("../")) {
-      const message = `${localPath} is a link to ${target}, which leaves its tree (${this.#place})`;
-      throw new AgbSyncError("SOURCE_ESCAPES", message, {
-        hint: "exclude it, or make it point inside the tree",
-      });
+    if (!target.startsWith("/") && reached !== ".." && !reached.startsWith("../")) return target;
+    const message = `${localPath} is a link to ${target}, which leaves its tree (${this.#place})`;
+    const fault = new AgbSyncError("SOURCE_ESCAPES", message, {
+      hint: "exclude it, or make it point inside the tree",
+    });
+    const { holder } = this.#options;
+    if (holder === undefined) throw fault;
+    holder.onFault(fault, path);
+    this.#held.push(path);
+    return undefined;
+  }
+
+  #readLink(localPath: string): string | undefined {
+    try {
+      return readlinkSync(localPath);
+    } catch (error) {
+      // EINVAL: something else stands there by now; the next look sees it.
+      const isOther = error instanceof Error && "code" in error && error.code === "EINVAL";
+      if (!isGone(error) && !isOther) this.#unreadable.push(localPath);
+      return undefined;
     }
-    return target;
   }
 
   /** A file that vanished since it was listed is not there; one that cannot be looked at is unreadable. */
-  #stat(localPath: string): BigIntStats | undefined {
+  #look(localPath: string): FileVersion | undefined {
     try {
-      return lstatSync(localPath, { bigint: true });
+      return versionOf(lstatSync(localPath, { bigint: true }));
     } catch (error) {
       if (!isGone(error)) this.#unreadable.push(localPath);
       return undefined;
@@ -173,3 +264,12 @@ class Walk {
     }
   }
 }
+
+/** Names of plain letters in short paths are right; thousands of them are not worth a closer look. */
+function faultOf(name: string, path: WorkspacePath): string | undefined {
+  if (path.length < PLAIN_LENGTH && plainName.test(name) && !isStatePath(path)) return undefined;
+  return name.includes("\ufffd") ? "has a name that is not UTF-8" : workspacePathFault(path);
+}
+
+const PLAIN_LENGTH = 200;
+const plainName = /^[ -~]+$/;

@@ -9,6 +9,7 @@ import { quoteForShell } from "../transport/shell-quote.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { STATE_DIRECTORY } from "../tree/workspace-path.ts";
+import { deadline } from "./deadline.ts";
 
 /** What became of one command. */
 export type CommandOutcome = {
@@ -20,9 +21,9 @@ export type CommandOutcome = {
 };
 
 export type RunOptions = {
-  /** Paths that this apply changed; `onChange` patterns are matched against them. */
-  readonly changed: readonly WorkspacePath[];
   readonly onEvent?: ProgressListener;
+  /** How long to wait, once the signal has aborted, until the command has ended. Default {@link LEAVE_MS}. */
+  readonly endingMs?: number;
   readonly signal: AbortSignal;
 };
 
@@ -32,23 +33,27 @@ const LONGEST_POLL_MS = 1000;
 /** Output fetched at a time, and lines of it kept for a failure. */
 const CHUNK_BYTES = 32 * 1024;
 const TAIL_LINES = 20;
-/** For one look at a command, with its repetitions. */
-const CALLS_MS = 60_000;
+/** For one call about a command, with its repetitions. */
+const CALL_MS = 60_000;
+/** Whoever wants to leave does not wait longer than this for a session that does not answer (W28). */
+export const LEAVE_MS = 1200;
 
 /**
  * Runs the manifest's commands in order, each in the background of the session so that no request lasts long; output is
  * followed by offset. The first failure ends the row. Commands whose `onChange` matches nothing are not run.
- * @throws {TransportError} `NOT_POSSIBLE_HERE` where the session has no shell.
+ * @throws {TransportError} `NOT_POSSIBLE_HERE` where the session has no shell. @throws {AgbSyncError} `ABORTED`.
  */
 export async function runCommands(
   specs: readonly RunSpec[],
   transport: Transport,
-  options: RunOptions,
+  options: RunOptions & {
+    /** Paths that this apply changed; `onChange` patterns are matched against them. */
+    readonly changed: readonly WorkspacePath[];
+  },
 ): Promise<readonly CommandOutcome[]> {
   const outcomes: CommandOutcome[] = [];
   for (const spec of specs) {
-    const matches = ignoreMatcher(spec.onChange);
-    if (spec.onChange.length > 0 && !options.changed.some((path) => matches(path, false))) {
+    if (!isConcerned(spec, options.changed)) {
       outcomes.push({ command: spec.command, status: "not-needed", exitCode: undefined, tail: "" });
       continue;
     }
@@ -59,7 +64,18 @@ export async function runCommands(
   return outcomes;
 }
 
-async function runCommand(spec: RunSpec, transport: Transport, options: RunOptions): Promise<CommandOutcome> {
+/** Whether a command is to run when these paths have changed. */
+export function isConcerned({ onChange }: RunSpec, changed: readonly WorkspacePath[]): boolean {
+  const matches = ignoreMatcher(onChange);
+  return onChange.length === 0 || changed.some((path) => matches(path, false));
+}
+
+/**
+ * Runs one command to its end. Its time is up after `timeoutMs`, which reading the rest of its output does not count
+ * towards; then, and when the signal aborts, it is ended with all that it started.
+ * @throws as {@link runCommands}.
+ */
+export async function runCommand(spec: RunSpec, transport: Transport, options: RunOptions): Promise<CommandOutcome> {
   const { shell } = transport;
   if (shell === undefined) {
     throw new TransportError(
@@ -70,29 +86,67 @@ async function runCommand(spec: RunSpec, transport: Transport, options: RunOptio
       },
     );
   }
+  const { signal } = options;
   const job = new BackgroundJob(shell, { directory: `${STATE_DIRECTORY}/run/${randomUUID()}`, cwd: transport.root });
-  // What stops the apply must not stop the stopping: these calls have a signal of their own.
-  const late = () => AbortSignal.timeout(CALLS_MS);
-  const startedMs = performance.now();
-  const cd = `cd -- ${quoteForShell(spec.cwd === "" ? "." : `./${spec.cwd}`)} || exit 1`;
-  await job.start(`${cd}\n${spec.command}`, { joinsErrors: true }, options.signal);
   const output = new FollowedOutput(spec.command, options.onEvent);
+  const cd = `cd -- ${quoteForShell(spec.cwd === "" ? "." : `./${spec.cwd}`)} || exit 1`;
   try {
-    for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(LONGEST_POLL_MS, pauseMs * 1.5)) {
-      const exitCode = await output.fetch(job, late());
-      if (exitCode !== undefined) return outcomeOf(spec, exitCode, output.tail);
-      if (options.signal.aborted || performance.now() - startedMs > spec.timeoutMs) break;
-      await wait(pauseMs, undefined, { signal: options.signal }).catch(() => undefined);
+    await job.start(`${cd}\n${spec.command}`, { joinsErrors: true }, signal);
+    const exitCode = await followToEnd(job, output, spec.timeoutMs, signal);
+    if (exitCode === undefined) {
+      await within(CALL_MS, undefined, (late) => job.stop(late));
+      await within(CALL_MS, signal, (late) => output.fetch(job, late));
     }
-    await job.stop(late());
-    if (options.signal.aborted) throw new AgbSyncError("ABORTED", `stopped ${JSON.stringify(spec.command)}`);
+    await within(CALL_MS, signal, (late) => job.remove(late));
+    if (exitCode !== undefined) return outcomeOf(spec, exitCode, output.tail);
     return failedWithout(spec, `${output.tail}\nstopped after ${spec.timeoutMs} ms`);
   } catch (error) {
     // A job that was killed, or never started, is this command's failure and no more.
-    if (!hasCode(error, "TOOL_FAILED")) throw error;
-    return failedWithout(spec, `${output.tail}\n${error.message}`);
+    if (hasCode(error, "TOOL_FAILED") && !signal.aborted) {
+      await within(CALL_MS, signal, (late) => job.remove(late));
+      return failedWithout(spec, `${output.tail}\n${error.message}`);
+    }
+    // What ends the apply must not end the ending. A session that does not answer keeps the command until its own end.
+    const leave = async (late: AbortSignal) => await job.stop(late, { removes: true });
+    const { endingMs = LEAVE_MS } = options;
+    await within(signal.aborted ? endingMs : CALL_MS, undefined, leave).catch(() => undefined);
+    if (signal.aborted) throw new AgbSyncError("ABORTED", `stopped ${JSON.stringify(spec.command)}`, { cause: error });
+    throw error;
+  }
+}
+
+/** The exit code, once the command has ended and all of its output was read; undefined when its time is up. */
+async function followToEnd(
+  job: BackgroundJob,
+  output: FollowedOutput,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const startedMs = performance.now();
+  for (let pauseMs = FIRST_POLL_MS; ; ) {
+    const view = await within(CALL_MS, signal, (late) => output.fetch(job, late));
+    signal.throwIfAborted();
+    if (view.exitCode !== undefined && !view.isBehind) {
+      output.end();
+      return view.exitCode;
+    }
+    if (view.exitCode === undefined && performance.now() - startedMs > timeoutMs) return undefined;
+    if (view.isBehind) continue;
+    await wait(Math.min(pauseMs, Math.max(1, startedMs + timeoutMs - performance.now())), undefined, { signal });
+    pauseMs = Math.min(LONGEST_POLL_MS, pauseMs * 1.5);
+  }
+}
+
+async function within<Result>(
+  ms: number,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const late = deadline(ms, signal);
+  try {
+    return await work(late.signal);
   } finally {
-    await job.remove(late());
+    late.free();
   }
 }
 
@@ -117,14 +171,20 @@ class FollowedOutput {
       .join("\n");
   }
 
-  /** The exit code once the command has ended and all of its output was read. */
-  async fetch(job: BackgroundJob, signal: AbortSignal): Promise<number | undefined> {
+  /** Reads on; `isBehind`: there is more already. */
+  async fetch(
+    job: BackgroundJob,
+    signal: AbortSignal,
+  ): Promise<{ readonly exitCode: number | undefined; readonly isBehind: boolean }> {
     const { exitCode, sizeBytes, output } = await job.look(this.#offset, CHUNK_BYTES, signal);
     this.#offset += output.byteLength;
     this.#take(this.#decoder.decode(output, { stream: true }));
-    if (exitCode === undefined || this.#offset < sizeBytes) return undefined;
+    return { exitCode, isBehind: this.#offset < sizeBytes };
+  }
+
+  /** The last line may lack its end. */
+  end(): void {
     if (this.#rest !== "") this.#take("\n");
-    return exitCode;
   }
 
   #take(text: string): void {

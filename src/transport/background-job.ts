@@ -17,6 +17,45 @@ const CALL_TIMEOUT_MS = 20_000;
 /** A job writes its process id first of all; without it for so long it was never started. */
 const LONGEST_START_MS = 2000;
 
+/** How long a job may take to end by itself once it is asked to, in twentieths of a second. */
+const GRACE_TICKS = 60;
+
+/**
+ * Ends the job in `$d`. Its processes are found by group and by descent, because without setsid they have no group of
+ * their own; where there is no /proc, only the group and the first process are reached.
+ */
+const STOP = `cd "$d" 2>/dev/null || exit 0
+mkdir claim 2>/dev/null && exit 0
+if sleep 0.05 2>/dev/null; then nap=0.05 ticks=1; else nap=1 ticks=20; fi
+n=0; while [ ! -s pid ] && [ $n -lt 40 ]; do sleep $nap; n=$((n + ticks)); done
+p=$(cat pid 2>/dev/null)
+if [ -z "$p" ] || [ -e status ]; then exit 0; fi
+all=$(sed 's/^\\([0-9]*\\) (.*) . \\([0-9]*\\) \\([0-9]*\\) .*/\\1 \\2 \\3/' /proc/[0-9]*/stat 2>/dev/null)
+mine=" $p "; more=1
+while [ -n "$more" ]; do
+  more=
+  while read -r pid parent group; do
+    case "$mine" in *" $pid "*) continue;; esac
+    case "$mine" in
+    *" $parent "*) mine="$mine$pid "; more=1;;
+    *) if [ "$group" = "$p" ]; then mine="$mine$pid "; more=1; fi;;
+    esac
+  done <<END
+$all
+END
+done
+lives() {
+  [ -d /proc/self ] || { kill -0 "$p" 2>/dev/null; return; }
+  for q in $mine; do
+    case "$(cat "/proc/$q/stat" 2>/dev/null)" in '' | *') Z '*) ;; *) return 0;; esac
+  done
+  return 1
+}
+kill -TERM $mine 2>/dev/null; kill -TERM -- "-$p" 2>/dev/null
+n=0; while lives && [ $n -lt ${GRACE_TICKS} ]; do sleep $nap; n=$((n + ticks)); done
+kill -KILL $mine 2>/dev/null; kill -KILL -- "-$p" 2>/dev/null
+exit 0`;
+
 /**
  * A script that runs in the background of a session, so that no request lasts long (protocol §7): it is started once
  * however often that is asked for, and its output is followed by offset. What it keeps lies in a directory of its own.
@@ -91,10 +130,14 @@ tail -c +${offset + 1} output | head -c ${mostBytes} | base64`;
     return Buffer.from(await this.#run(command, "follow a command", signal), "base64").toString("utf8");
   }
 
-  /** Ends the job with all of its children. */
-  async stop(signal: AbortSignal): Promise<void> {
-    const pid = quoteForShell(`${this.#directory}/pid`);
-    await this.#run(`kill -TERM -"$(cat ${pid})" 2>/dev/null; :`, "stop a command", signal);
+  /**
+   * Ends the job with all that it started: asked first, made to after the grace period. One that has not begun yet never
+   * will. Safe to repeat; the session finishes this even if nobody waits for the answer. `removes`: as `remove` does.
+   */
+  async stop(signal: AbortSignal, options: { readonly removes?: boolean } = {}): Promise<void> {
+    const directory = quoteForShell(this.#directory);
+    const remove = options.removes === true ? `rm -rf ${directory}` : ":";
+    await this.#run(`d=${directory}\n(\n${STOP}\n)\n${remove}`, "stop a command", signal);
   }
 
   /** Removes what the job kept. */

@@ -1,101 +1,141 @@
-import type { FSWatcher } from "chokidar";
-import { watch } from "chokidar";
+import { basename, join } from "node:path";
+import type { RetryClock } from "../transport/retry-policy.ts";
+import { Bell } from "./bell.ts";
+import type { OpenDirectory } from "./directory-watch.ts";
+import { openDirectory } from "./directory-watch.ts";
+import { directoryIdentity } from "./file-identity.ts";
+import type { Hinted, Hints, Interest } from "./hints.ts";
+import type { UnsettledFiles } from "./unsettled-files.ts";
 
-/** What makes the watch loop look: anything may have changed. Events are hints; a scan is the truth. */
-export type Hints = {
-  /** Resolves at the next hint, or at once when one came since the last call. Never rejects. */
-  next(): Promise<void>;
-  /** Hints since the last call; a large number may mean that the kernel's queue overflowed. */
-  takeCount(): number;
-  /** From now on these directories are watched, and no others. */
-  follow(directories: readonly string[]): Promise<void>;
-  close(): Promise<void>;
+/** More hints than this at a time may mean that others were lost (the kernel's queue holds 16,384). */
+export const SUSPICIOUS_HINTS = 1000;
+
+type Watched = { readonly identity: string; interest: Interest; readonly close: () => void; isLost: boolean };
+
+export type FileHintsOptions = {
+  readonly clock: RetryClock;
+  /** Files that need no look because of a hint. */
+  readonly unsettled: UnsettledFiles;
+  /** Told once when the system's limits are too low (W26). */
+  readonly onTrouble: (message: string) => void;
+  readonly open?: OpenDirectory;
 };
 
-/**
- * Watches directories only, not each file: a twentieth of the handles, and files are seen through their directory.
- * `onTrouble` is told once when the system's limits are too low (W26).
- */
-export function fileHints(onTrouble: (message: string) => void): Hints {
-  const waiting = new WaitingRoom();
-  let watcher: FSWatcher | undefined;
-  let followed: ReadonlySet<string> = new Set();
-  let isTroubled = false;
-  const open = async (directories: readonly string[]) => {
-    const current = watch([...directories], {
-      ignoreInitial: true,
-      followSymlinks: false,
-      depth: 0,
-      persistent: true,
-      // Only the directories themselves: not their files, and not directories that nobody asked for.
-      ignored: (path) => !followed.has(path),
-    });
-    // `raw` is the only event that tells of files without a watch on each of them; if it ever goes quiet, the periodic
-    // rescan still finds what changed.
-    current.on("raw", () => waiting.knock()).on("all", () => waiting.knock());
-    current.on("error", (error) => {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (isTroubled || (code !== "ENOSPC" && code !== "EMFILE")) return;
-      isTroubled = true;
-      onTrouble(
-        code === "ENOSPC"
-          ? "the system's limit of file watches is reached (fs.inotify.max_user_watches): polling instead"
-          : "the system's limit of open files is reached (ulimit -n): polling instead",
-      );
-    });
-    await new Promise<void>((resolve) => current.once("ready", () => resolve()));
-    return current;
-  };
-  return {
-    next: () => waiting.next(),
-    takeCount: () => waiting.takeCount(),
-    async follow(directories) {
-      const before = followed;
-      followed = new Set(directories);
-      if (watcher === undefined) watcher = await open(directories);
-      else {
-        const added = directories.filter((directory) => !before.has(directory));
-        const removed = [...before].filter((directory) => !followed.has(directory));
-        if (added.length > 0) watcher.add(added);
-        if (removed.length > 0) watcher.unwatch(removed);
-      }
-    },
-    close: async () => watcher?.close(),
-  };
-}
-
-/** Hints from nothing but a clock: for network drives, and where watching is not possible. */
-export function pollingHints(intervalMs: number): Hints {
-  const waiting = new WaitingRoom();
-  const timer = setInterval(() => waiting.knock(), intervalMs);
-  return {
-    next: () => waiting.next(),
-    takeCount: () => waiting.takeCount(),
-    follow: async () => undefined,
-    close: async () => clearInterval(timer),
-  };
-}
-
-class WaitingRoom {
+/** Hints from the file system. Directories are watched, not each file: a twentieth of the handles. */
+export class FileHints implements Hints {
+  readonly #options: FileHintsOptions;
+  readonly #bell = new Bell();
+  readonly #watched = new Map<string, Watched>();
+  #places: Map<string, Set<string>> = new Map();
   #count = 0;
-  #isPending = false;
-  #wake: (() => void) | undefined;
+  #firstMs: number | undefined;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #isTroubled = false;
 
-  knock(): void {
-    this.#count += 1;
-    this.#isPending = true;
-    this.#wake?.();
+  constructor(options: FileHintsOptions) {
+    this.#options = options;
   }
 
-  async next(): Promise<void> {
-    if (!this.#isPending) await new Promise<void>((resolve) => (this.#wake = resolve));
-    this.#wake = undefined;
-    this.#isPending = false;
+  get count(): number {
+    return this.#bell.count;
   }
 
-  takeCount(): number {
-    const count = this.#count;
+  get firstMs(): number | undefined {
+    return this.#firstMs;
+  }
+
+  get lastMs(): number {
+    return this.#lastMs;
+  }
+
+  after(seen: number, signal: AbortSignal): Promise<void> {
+    return this.#bell.after(seen, signal);
+  }
+
+  take(): Hinted {
+    const hinted = {
+      count: this.#count,
+      firstMs: this.#firstMs,
+      places: this.#count > SUSPICIOUS_HINTS ? undefined : this.#places,
+    };
+    this.#places = new Map();
     this.#count = 0;
-    return count;
+    this.#firstMs = undefined;
+    return hinted;
+  }
+
+  async follow(directories: ReadonlyMap<string, Interest>, suspects?: ReadonlySet<string>): Promise<readonly string[]> {
+    for (const [directory, watched] of this.#watched) {
+      const interest = directories.get(directory);
+      const isSuspect = suspects === undefined || suspects.has(directory) || watched.isLost;
+      if (interest !== undefined && (!isSuspect || this.isFollowing(directory))) watched.interest = interest;
+      else this.#close(directory, watched);
+    }
+    const armed: string[] = [];
+    const opening: Promise<void>[] = [];
+    for (const [directory, interest] of directories) {
+      if (this.#watched.has(directory) || this.#isTroubled) continue;
+      const identity = directoryIdentity(directory);
+      if (identity === undefined) continue;
+      armed.push(directory);
+      opening.push(this.#open(directory, identity, interest));
+    }
+    await Promise.all(opening);
+    return armed;
+  }
+
+  isFollowing(directory: string): boolean {
+    const watched = this.#watched.get(directory);
+    return watched !== undefined && !watched.isLost && watched.identity === directoryIdentity(directory);
+  }
+
+  async close(): Promise<void> {
+    this.#isTroubled = true;
+    for (const [directory, watched] of this.#watched) this.#close(directory, watched);
+  }
+
+  #close(directory: string, watched: Watched): void {
+    watched.close();
+    this.#watched.delete(directory);
+  }
+
+  async #open(directory: string, identity: string, interest: Interest): Promise<void> {
+    const open = this.#options.open ?? openDirectory;
+    let watched: Watched | undefined;
+    const close = await open(directory, {
+      onHint: (name, isRename) => this.#note(directory, watched, name, isRename),
+      onError: (error) => this.#noteError(error),
+    });
+    watched = { identity, interest, close, isLost: false };
+    if (this.#isTroubled) close();
+    else this.#watched.set(directory, watched);
+  }
+
+  #note(directory: string, watched: Watched | undefined, name: string | undefined, isRename: boolean): void {
+    // Inotify tells a directory that it was deleted or moved under its own name: from now on it may be blind.
+    if (watched !== undefined && isRename && name === basename(directory)) watched.isLost = true;
+    const interest = watched?.interest ?? "everything";
+    if (interest !== "everything" && name !== undefined && !interest.has(name)) return;
+    if (name !== undefined && this.#options.unsettled.touch(join(directory, name))) return;
+    const nowMs = this.#options.clock.now();
+    this.#count += 1;
+    this.#firstMs ??= nowMs;
+    if (this.#count <= SUSPICIOUS_HINTS) {
+      const names = this.#places.get(directory) ?? new Set();
+      this.#places.set(directory, names.add(name ?? ""));
+    }
+    this.#lastMs = nowMs;
+    this.#bell.ring();
+  }
+
+  #noteError(error: unknown): void {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (this.#isTroubled || (code !== "ENOSPC" && code !== "EMFILE")) return;
+    this.#isTroubled = true;
+    this.#options.onTrouble(
+      code === "ENOSPC"
+        ? "the system's limit of file watches is reached (fs.inotify.max_user_watches): polling instead"
+        : "the system's limit of watchers or open files is reached (fs.inotify.max_user_instances, ulimit -n): polling instead",
+    );
   }
 }

@@ -1,7 +1,8 @@
 import { baseChangesOf } from "../apply/base-changes.ts";
-import type { Step } from "../plan/plan.ts";
+import type { Plan, Step } from "../plan/plan.ts";
 import { movedPath } from "../plan/relocate.ts";
 import type { Known, Planned } from "../reconcile.ts";
+import { digestToRecord } from "../reconcile.ts";
 import type { ApplyReport } from "../report.ts";
 import { changeBase } from "../state/base.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
@@ -14,18 +15,26 @@ import { isBelow } from "../tree/workspace-path.ts";
  */
 export function knownAfter(planned: Planned, report: ApplyReport): Known | undefined {
   if (report.outcomes.some(({ result }) => result.status !== "applied") || !report.verified) return undefined;
-  const { plan, actual, base, baseChanges } = planned;
-  if (planned.isSettled) return { actual, base };
+  const { plan, actual, base, held, baseChanges, strategy } = planned;
+  const open = planned.isGuarded === true ? undefined : openPaths(plan);
+  if (planned.isSettled) return { actual, base, held, strategy, open };
   const results = report.outcomes.map(({ result }) => result);
   const changes = [...baseChangesOf(plan.steps, results, base), ...baseChanges];
-  const isClean = plan.conflicts.length + plan.unsupported.length === 0;
   return {
     actual: treeAfter(
       actual,
       plan.steps.map(({ step }) => step),
     ),
-    base: changeBase(base, changes, isClean ? planned.desired.digest : undefined),
+    base: changeBase(base, changes, digestToRecord(planned)),
+    held,
+    strategy,
+    open,
   };
+}
+
+/** What is to be looked at again by every plan although it is desired as before. */
+function openPaths({ conflicts, unsupported }: Plan): ReadonlySet<WorkspacePath> {
+  return new Set([...conflicts, ...unsupported].map(({ path }) => path));
 }
 
 /** The tree once the steps were carried out, in their order. */

@@ -1,47 +1,62 @@
-import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { setTimeout as wait } from "node:timers/promises";
-import type { Hints } from "./file-hints.ts";
+import type { RetryClock } from "../transport/retry-policy.ts";
+import type { Hints } from "./hints.ts";
 
-/** Waits until nothing was hinted at for `quietMs`, for at most `longestMs` (W6, W7). */
-export async function settle(hints: Hints, quietMs: number, longestMs: number, signal: AbortSignal): Promise<void> {
-  const endMs = performance.now() + longestMs;
-  for (;;) {
-    const leftMs = endMs - performance.now();
-    if (leftMs <= 0 || signal.aborted) return;
-    const isQuiet = await Promise.race([
-      hints.next().then(() => false),
-      pause(Math.min(quietMs, leftMs), signal).then(() => true),
-    ]);
-    if (isQuiet) return;
+/** The longest that a timer of Node can wait. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Waits; ends early, without an error, when the signal aborts. */
+export async function pause(clock: RetryClock, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await clock.sleep(Math.min(Math.max(0, ms), LONGEST_TIMER_MS), signal).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
+}
+
+/** Runs waits beside one another until the first of them ends or the signal aborts; the others are given up. */
+export async function firstOf(
+  signal: AbortSignal,
+  waits: readonly ((signal: AbortSignal) => Promise<void>)[],
+): Promise<void> {
+  const end = new AbortController();
+  const stop = () => end.abort();
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    await Promise.race(waits.map((wait) => wait(end.signal)));
+  } finally {
+    signal.removeEventListener("abort", stop);
+    stop();
   }
 }
 
-/** Git holds its index while it changes files: half a checkout is not worth sending (W15). */
-export async function whileGitWorks(directories: readonly string[], longestMs: number, signal: AbortSignal) {
-  const endMs = performance.now() + longestMs;
-  const isBusy = () => directories.some((directory) => existsSync(`${directory}/.git/index.lock`));
-  while (isBusy() && performance.now() < endMs && !signal.aborted) await pause(20, signal);
-}
-
-/** Waits; ends early, without an error, when the signal aborts. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await wait(Math.max(0, ms), undefined, { signal }).catch(() => undefined);
-}
-
-/** Resolves when the signal aborts. */
-export async function aborted(signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await once(signal, "abort");
+/** Waits until nothing was hinted at for `quietMs`, at most until `endMs` by the clock (W6, W7). */
+export async function settle(
+  hints: Hints,
+  quietMs: number,
+  endMs: number,
+  clock: RetryClock,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const leftMs = Math.min(hints.lastMs + quietMs, endMs) - clock.now();
+    if (leftMs <= 0) return;
+    await pause(clock, leftMs, signal);
+  }
 }
 
 /** Waits between tries: 0.5 s to 30 s, doubled each time, with jitter (W18). */
 export class Backoff {
+  readonly #clock: RetryClock;
   #tries = 0;
+
+  constructor(clock: RetryClock) {
+    this.#clock = clock;
+  }
 
   nextMs(): number {
     const ceilingMs = Math.min(30_000, 500 * 2 ** this.#tries);
     this.#tries += 1;
-    return ceilingMs * (0.5 + Math.random() * 0.5);
+    return ceilingMs * (0.5 + this.#clock.random() * 0.5);
   }
 
   reset(): void {

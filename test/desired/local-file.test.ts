@@ -29,7 +29,7 @@ describe("reading a local file", () => {
     const bytes = Buffer.from(Array.from({ length: sizeBytes }, (_, at) => (at * 7) % 251));
     const file = fileOf(bytes);
     const reading = readLocalFile(file, 64 * 1024);
-    expect([reading.digest, Number(reading.stats.size)]).toEqual([digestOf(bytes), sizeBytes]);
+    expect([reading.digest, reading.version.sizeBytes]).toEqual([digestOf(bytes), sizeBytes]);
     expect(reading.bytes?.equals(bytes)).toBe(sizeBytes <= 64 * 1024 ? true : undefined);
     const content = localContent(file, reading.digest, sizeBytes, true);
     expect((await bytesOf(content)).equals(bytes)).toBe(true);
@@ -53,8 +53,8 @@ describe("reading a local file", () => {
     const readings: string[] = [];
     while (writer.exitCode === null && readings.length < 1000) {
       try {
-        const { digest, stats } = readLocalFile(file, 0);
-        readings.push(digest === digestOf("x".repeat(Number(stats.size))) ? "whole" : "torn");
+        const { digest, version } = readLocalFile(file, 0);
+        readings.push(digest === digestOf("x".repeat(version.sizeBytes)) ? "whole" : "torn");
       } catch (error) {
         readings.push(error instanceof Error && "code" in error ? String(error.code) : "other");
       }

@@ -20,7 +20,8 @@ import type { Emulator } from "../../src/emulator/start-emulator.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import type { Manifest } from "../../src/manifest/manifest.ts";
 import type { Session } from "../../src/session.ts";
-import type { Hints } from "../../src/watch/file-hints.ts";
+import { Bell } from "../../src/watch/bell.ts";
+import type { Hints } from "../../src/watch/hints.ts";
 import type { WatchEvent, WatchOptions } from "../../src/watch/watch.ts";
 import { watch } from "../../src/watch/watch.ts";
 import { start, waitForLine } from "../helpers/cli.ts";
@@ -111,12 +112,18 @@ function safely(directory: string): Record<string, string> | undefined {
 
 /** Hints that never come, come twice, or come late, whatever happens. */
 function lyingHints(random: () => number): Hints {
-  let wake: (() => void) | undefined;
-  const timer = setInterval(() => wake?.(), 150 + random() * 200);
+  const bell = new Bell();
+  const timer = setInterval(() => bell.ring(), 150 + random() * 200);
   return {
-    next: () => new Promise((resolve) => (wake = resolve)),
-    takeCount: () => (random() < 0.1 ? 5000 : 0),
-    follow: async () => undefined,
+    get count() {
+      return bell.count;
+    },
+    firstMs: undefined,
+    lastMs: 0,
+    after: (seen, signal) => bell.after(seen, signal),
+    take: () => ({ count: random() < 0.1 ? 5000 : 1, firstMs: undefined, places: undefined }),
+    follow: async () => [],
+    isFollowing: () => false,
     close: async () => clearInterval(timer),
   };
 }

@@ -1,0 +1,61 @@
+import { readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import type { RetryClock } from "../transport/retry-policy.ts";
+import { statsOf } from "./file-identity.ts";
+import { pause } from "./pace.ts";
+
+const LOOK_MS = 20;
+
+/**
+ * Git holds a lock on its index while it changes files, and half a checkout is not worth sending (W15). A lock that was
+ * waited for to the end without going away was left behind by a git that died, and is not waited for again.
+ */
+export class GitWork {
+  readonly #clock: RetryClock;
+  readonly #stale = new Set<string>();
+
+  constructor(clock: RetryClock) {
+    this.#clock = clock;
+  }
+
+  /** Waits while git works in a repository that one of the directories lies in, at most until `endMs` by the clock. */
+  async wait(directories: Iterable<string>, endMs: number, signal: AbortSignal): Promise<void> {
+    const locks = [...new Set([...directories].flatMap((directory) => gitDirectoryOf(directory) ?? []))];
+    for (;;) {
+      const held = locks.flatMap((directory) => identityOf(join(directory, "index.lock")) ?? []);
+      const fresh = held.filter((lock) => !this.#stale.has(lock));
+      if (fresh.length === 0 || signal.aborted) return;
+      if (this.#clock.now() >= endMs) {
+        for (const lock of fresh) this.#stale.add(lock);
+        return;
+      }
+      await pause(this.#clock, LOOK_MS, signal);
+    }
+  }
+}
+
+/** Where git keeps the index of the repository that `directory` lies in; undefined outside of any. */
+export function gitDirectoryOf(directory: string): string | undefined {
+  for (let current = directory; ; current = dirname(current)) {
+    const found = pointedTo(join(current, ".git"));
+    if (found !== undefined || dirname(current) === current) return found;
+  }
+}
+
+/** In worktrees and submodules `.git` is a file that says where the directory is (gitrepository-layout(5)). */
+function pointedTo(dotGit: string): string | undefined {
+  const stats = statsOf(dotGit);
+  if (stats?.isFile() !== true) return stats?.isDirectory() === true ? dotGit : undefined;
+  try {
+    const target = /^gitdir: (.+)$/m.exec(readFileSync(dotGit, "utf8"))?.[1];
+    return target === undefined ? undefined : resolve(dirname(dotGit), target.trim());
+  } catch {
+    // Gone or unreadable since: no repository that could be waited for.
+    return undefined;
+  }
+}
+
+function identityOf(file: string): string | undefined {
+  const stats = statsOf(file);
+  return stats === undefined ? undefined : `${file} ${stats.ino} ${stats.ctimeNs}`;
+}
