@@ -1,4 +1,4 @@
-import type { Alias, Document, YAMLMap, YAMLSeq } from "yaml";
+import type { Alias, Document, Pair, YAMLMap, YAMLSeq } from "yaml";
 import { isAlias, isCollection, isMap, isScalar, Scalar } from "yaml";
 import { keyName } from "./key-name.ts";
 import { shortened } from "./quoted.ts";
@@ -22,6 +22,8 @@ export type Expansion = {
   readonly doubtful: ReadonlySet<unknown>;
   /** By each copy that an alias was replaced with: what it is a copy of. */
   readonly originals: ReadonlyMap<unknown, unknown>;
+  /** By mapping: what was left out of it. */
+  readonly dropped: ReadonlyMap<unknown, readonly Pair[]>;
 };
 
 /**
@@ -43,6 +45,7 @@ class Expander implements Expansion {
   readonly faults: YamlFault[] = [];
   readonly doubtful = new Set<unknown>();
   readonly originals = new Map<unknown, unknown>();
+  readonly dropped = new Map<unknown, readonly Pair[]>();
   readonly #text: string;
   readonly #anchors = new Map<string, Anchored>();
   #expanded = 0;
@@ -79,19 +82,19 @@ class Expander implements Expansion {
   }
 
   #takePairs(map: YAMLMap): number {
-    const names = new Set<string>();
+    const kept = new Map<string, Pair>();
     let size = 0;
-    map.items = map.items.filter((pair) => {
+    for (const pair of map.items) {
       if (!isAlias(pair.key)) this.take(pair.key);
       const taken = this.take(pair.value);
-      const name = keyName(pair.key);
-      if (name === undefined) this.#refuseKey(map, pair.key);
-      if (name === undefined || names.has(name)) return false;
-      names.add(name);
       pair.value = taken.node;
       size += taken.size;
-      return true;
-    });
+      const name = keyName(pair.key);
+      if (name === undefined) this.#refuseKey(map, pair.key);
+      if (name === undefined || kept.has(name)) this.dropped.set(map, [...(this.dropped.get(map) ?? []), pair]);
+      else kept.set(name, pair);
+    }
+    map.items = [...kept.values()];
     return size;
   }
 

@@ -1,5 +1,6 @@
-import type { Document, YAMLMap } from "yaml";
-import { isCollection, isMap, isPair, isScalar } from "yaml";
+import type { Document, Pair, YAMLMap } from "yaml";
+import { isMap, isNode, isScalar, isSeq } from "yaml";
+import type { Expansion } from "./expand-aliases.ts";
 import { keyName } from "./key-name.ts";
 import { suggest } from "./suggest.ts";
 
@@ -11,15 +12,18 @@ const harmlessKeys = new Set(["path", "source", "template", "sha256", "mode", "i
 
 /**
  * Where a manifest holds what must not be shown: the content of every entry that is sensitive, or is probably meant to
- * be by a misspelt key, and the variables that go into it. `originals` says what copies stand for that aliases made.
+ * be by a misspelt key, and the variables that go into it. `expansion` is what has been done to the document.
  */
-export function hiddenRanges(document: Document, originals: ReadonlyMap<unknown, unknown>): readonly TextRange[] {
+export function hiddenRanges(document: Document, expansion: Expansion): readonly TextRange[] {
+  const pairsOf = (map: YAMLMap) => [...map.items, ...(expansion.dropped.get(map) ?? [])];
+  const childrenOf = (node: unknown) =>
+    isMap(node) ? pairsOf(node).flatMap(({ key, value }) => [key, value]) : isSeq(node) ? node.items : [];
   const ranges: TextRange[] = [];
   const variables = variablesOf(document);
   const hide = (node: unknown): void => {
-    if (!isScalar(node) && !isCollection(node)) return;
+    if (!isNode(node)) return;
     if (node.range) ranges.push({ start: node.range[0], end: node.range[1] });
-    hide(originals.get(node));
+    hide(expansion.originals.get(node));
     for (const child of childrenOf(node)) hide(child);
     for (const name of isScalar(node) ? variablesIn(node.value) : []) {
       const variable = variables.get(name);
@@ -28,7 +32,7 @@ export function hiddenRanges(document: Document, originals: ReadonlyMap<unknown,
     }
   };
   const search = (node: unknown): void => {
-    if (isMap(node) && isSensitive(node)) for (const hidden of contentsOf(node)) hide(hidden);
+    if (isMap(node) && isSensitive(pairsOf(node))) for (const hidden of contentsOf(pairsOf(node))) hide(hidden);
     else for (const child of childrenOf(node)) search(child);
   };
   search(document.contents);
@@ -45,23 +49,20 @@ function meansSensitive(key: string): boolean {
   return !harmlessKeys.has(key) && key !== "content" && suggest(key, ["sensitive"]) !== undefined;
 }
 
-function isSensitive(map: YAMLMap): boolean {
-  return map.items.some(({ key, value }) => {
+function isSensitive(pairs: readonly Pair[]): boolean {
+  return pairs.some(({ key, value }) => {
     return meansSensitive(keyName(key) ?? "") && !(isScalar(value) && value.value === false);
   });
 }
 
-/** The values that may be content, and keys without a value, which may be a part of one: `{ content: a, b }`. */
-function contentsOf(map: YAMLMap): readonly unknown[] {
-  return map.items.flatMap(({ key, value }) => {
-    const name = keyName(key) ?? "";
-    if (isScalar(value) && (harmlessKeys.has(name) || typeof value.value === "boolean")) return [];
-    return isScalar(value) && value.value === null ? [key, value] : [value];
+/** The values that may be content, and keys that may be a part of one: `{ content: a, b }` has a `b` without a value. */
+function contentsOf(pairs: readonly Pair[]): readonly unknown[] {
+  return pairs.flatMap(({ key, value }) => {
+    const name = keyName(key);
+    const isValue = isScalar(value);
+    if (isValue && (harmlessKeys.has(name ?? "") || typeof value.value === "boolean")) return [];
+    return name === undefined || (isValue && value.value === null) ? [key, value] : [value];
   });
-}
-
-function childrenOf(node: unknown): readonly unknown[] {
-  return isCollection(node) ? node.items.flatMap((item) => (isPair(item) ? [item.key, item.value] : [item])) : [];
 }
 
 /** The values of `vars`, by name. */

@@ -43,7 +43,7 @@ export class ManifestSource {
     this.tree = new ManifestTree(document, expansion?.doubtful);
     this.isReadable = expansion?.isComplete ?? false;
     if (document !== undefined && expansion?.isComplete === true) {
-      this.#hidden = hiddenRanges(document, expansion.originals);
+      this.#hidden = hiddenRanges(document, expansion);
     } else {
       this.#hidden = mentionsSensitive(this.#text) ? [{ start: -1, end: Number.POSITIVE_INFINITY }] : [];
     }

@@ -84,6 +84,31 @@ const beside: readonly (readonly [name: string, text: string, problems: readonly
     [/^3:1 UNKNOWN_KEY unknown key `var`/],
   ],
   [
+    "a content that is there twice",
+    "files:\n  - path: a\n    content: SECRET\n    content: SECRET\n    sensitive: true\n",
+    [/^6:5 YAML_SYNTAX map keys must be unique/],
+  ],
+  [
+    "a section that is there twice",
+    "files: []\nfiles: [{ path: a, content: SECRET, sensitive: true }]\n",
+    [/^4:1 YAML_SYNTAX map keys must be unique/],
+  ],
+  [
+    "a sensitive that is there twice",
+    "files:\n  - { path: ../a, content: SECRET, sensitive: false, sensitive: true }\n",
+    [/^4:13 BAD_PATH/, /^4:54 YAML_SYNTAX map keys must be unique/],
+  ],
+  [
+    "a content that is a key",
+    "files:\n  - path: a\n    sensitive: true\n    ? [SECRET]\n    : SECRET\n",
+    [/^6:7 YAML_SYNTAX a key must be plain text/],
+  ],
+  [
+    "a key that is an alias",
+    "files: [{ path: a, sensitive: true, content: x, *SECRET : y }]\n",
+    [/^3:49 YAML_SYNTAX a key must be plain text/],
+  ],
+  [
     "an alias that is none",
     "files: [{ path: a, content: *SECRET, sensitive: true }]\n",
     [/^3:29 YAML_SYNTAX there is no anchor/],
