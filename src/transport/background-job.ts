@@ -65,6 +65,8 @@ export class BackgroundJob {
   readonly #cwd: string | undefined;
   readonly #directory: string;
   readonly #now: () => number;
+  /** It was told to end, so that it ends without a status is no surprise. */
+  #isStopped = false;
   /** How far its output was read. */
   #seenBytes = 0;
   /** When a look first found it without a process id. */
@@ -120,7 +122,7 @@ tail -c +${offset + 1} output | head -c ${mostBytes} | base64`;
     const isNew = offset + output.byteLength > this.#seenBytes;
     this.#seenBytes = Math.max(this.#seenBytes, offset + output.byteLength);
     // What a dead job printed last is handed on first.
-    if (exitCode === undefined && !isNew) this.#mustRun(match[2] ?? "", startedMs);
+    if (exitCode === undefined && !isNew && !this.#isStopped) this.#mustRun(match[2] ?? "", startedMs);
     return { exitCode, sizeBytes: Number(match[3]), output };
   }
 
@@ -136,6 +138,7 @@ tail -c +${offset + 1} output | head -c ${mostBytes} | base64`;
    */
   async stop(signal: AbortSignal, options: { readonly removes?: boolean } = {}): Promise<void> {
     const directory = quoteForShell(this.#directory);
+    this.#isStopped = true;
     const remove = options.removes === true ? `rm -rf ${directory}` : ":";
     await this.#run(`d=${directory}\n(\n${STOP}\n)\n${remove}`, "stop a command", signal);
   }

@@ -100,6 +100,16 @@ describe("a background job that goes wrong", () => {
     });
   });
 
+  it.each([
+    ["sleep 60", ""],
+    ["echo before; sleep 60", "before\n"],
+  ])("was stopped and not killed when its time was up: %s", async (command, printed) => {
+    const transport = new EmbeddedTransport({ directory: temporaryDirectory(), root: "/" });
+    const { run } = manifestOf("/", `run: [{ command: ${JSON.stringify(command)}, timeout: 1s }]`);
+    const [outcome] = await runCommands(run, transport, { changed: [], signal });
+    expect(outcome).toMatchObject({ status: "failed", tail: `${printed}stopped after 1000 ms` });
+  });
+
   it("is the failure of its command, with what was printed before", async () => {
     const transport = new EmbeddedTransport({ directory: temporaryDirectory(), root: "/" });
     const { run } = manifestOf("/", 'run: [{ command: "echo before; kill -9 $PPID" }]');

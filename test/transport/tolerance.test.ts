@@ -24,6 +24,7 @@ const services: readonly (readonly [name: string, options: EmulatorOptions])[] =
   ["answers that are cut off in silence", { maxResponseBytes: 60_000 }],
   ["answers that are refused when long", { maxResponseBytes: 90_000, oversizedResponse: "fail" }],
   ["answers of a few lines only", { maxResponseBytes: 3000 }],
+  ...(existsSync("/usr/bin/python3") ? [["run_code in place of the shell", { missingTools: ["shell"] }] as const] : []),
   ["another umask", { verdicts: { umask: 0o077 } }],
   ["no tar", { withoutCommands: ["tar"] }],
   ["no gzip and no setsid", { withoutCommands: ["gzip", "setsid"] }],
@@ -51,7 +52,7 @@ describe("a service with", () => {
 
 /** Two applies that must each end as declared; gives the steps that a third one would still take. */
 async function tryOut(options: EmulatorOptions): Promise<readonly unknown[]> {
-  const hasShell = options.missingTools?.includes("shell") !== true;
+  const hasShell = options.missingTools?.includes("run_code") !== true;
   const hasTransfer = options.missingTools?.includes("file_transfer") !== true;
   const { session, rootDirectory } = await openOn(await sharedEmulator(options));
   const directory = temporaryDirectory();

@@ -18,6 +18,7 @@ import type {
   UploadedFile,
   UploadSource,
 } from "../transport.ts";
+import { runByCode } from "./code-shell.ts";
 import type { FileTransfer } from "./file-transfer.ts";
 import { handlesFiles, probeShell } from "./probe.ts";
 import { ShellFiles } from "./shell-files.ts";
@@ -34,6 +35,9 @@ const TEXT_UP_TO_BYTES = 400_000;
 const ARRIVAL_LOOKS = 20;
 const ARRIVAL_PAUSE_MS = 500;
 
+/** The tool that runs commands (protocol §7). */
+export type ShellTool = "shell" | "run_code" | "none";
+
 /** What all workspaces of one session share. */
 export type AgbConnection = {
   readonly sessionId: string;
@@ -41,8 +45,8 @@ export type AgbConnection = {
   readonly transfer: FileTransfer | undefined;
   readonly counters: Counters;
   readonly timeoutMs: number;
-  /** The session's own list of tools says that there is no shell. */
-  readonly lacksShell: boolean;
+  /** What commands go through; "none" where the session's own list of tools has neither. */
+  readonly shellTool: ShellTool;
   readonly close: () => Promise<void>;
 };
 
@@ -68,9 +72,9 @@ export class SharedProbe {
   }
 
   async #ask(signal: AbortSignal): Promise<SessionProbe> {
-    const { lacksShell, caller, transfer } = this.#connection;
+    const { shellTool, transfer } = this.#connection;
     const none: SessionProbe = { shell: false, commands: new Set(), transfer: false };
-    const probe = lacksShell ? none : await probeShell((request, inner) => runShell(caller, request, inner), signal);
+    const probe = shellTool === "none" ? none : await probeShell(shellOf(this.#connection), signal);
     if (probe.shell || transfer === undefined) return { ...probe, transfer: transfer !== undefined };
     return { ...probe, transfer: await transfer.isAvailable(signal) };
   }
@@ -214,8 +218,9 @@ export class AgbTransport implements Transport {
     await files.createLink(path, target, signal);
   }
 
-  readonly shell = async (request: ShellRequest, signal: AbortSignal): Promise<ShellResult> =>
-    await runShell(this.#connection.caller, request, signal);
+  get shell(): (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult> {
+    return shellOf(this.#connection);
+  }
 
   get prepareUpload(): ((signal: AbortSignal) => void) | undefined {
     const { transfer } = this.#connection;
@@ -306,6 +311,11 @@ export class AgbTransport implements Transport {
     if (path === "") return this.root;
     return this.root === "/" ? `/${path}` : `${this.root}/${path}`;
   }
+}
+
+function shellOf({ caller, shellTool }: AgbConnection) {
+  const run = shellTool === "run_code" ? runByCode : runShell;
+  return async (request: ShellRequest, signal: AbortSignal) => await run(caller, request, signal);
 }
 
 /** Files read side by side where nothing in the session can hash. */

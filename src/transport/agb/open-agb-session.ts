@@ -10,7 +10,7 @@ import { AgbClient } from "./agb-client.ts";
 import { configFromEnvironment } from "./agb-config.ts";
 import type { SessionDetails } from "./agb-sessions.ts";
 import { AgbSessions } from "./agb-sessions.ts";
-import type { AgbConnection } from "./agb-transport.ts";
+import type { AgbConnection, ShellTool } from "./agb-transport.ts";
 import { AgbTransport, SharedProbe } from "./agb-transport.ts";
 import { FileTransfer } from "./file-transfer.ts";
 import { HttpPool } from "./http-pool.ts";
@@ -43,7 +43,7 @@ export async function openAgbSession(options: ConnectOptions, concurrency: numbe
       transfer: new FileTransfer(client, details.sessionId),
       counters: client.pool.counters,
       timeoutMs: client.timeoutMs,
-      lacksShell: details.servers.size > 0 && !details.servers.has("shell"),
+      shellTool: shellToolOf(details),
       close: () => account.close(),
     };
     return sessionOver(connection, {
@@ -56,6 +56,12 @@ export async function openAgbSession(options: ConnectOptions, concurrency: numbe
     await account.close();
     throw error;
   }
+}
+
+/** A session that does not list its tools is asked for a shell. */
+function shellToolOf({ servers }: SessionDetails): ShellTool {
+  if (servers.size === 0 || servers.has("shell")) return "shell";
+  return servers.has("run_code") ? "run_code" : "none";
 }
 
 /** A session over one connection: every workspace shares its probe, its limit and its retry budget. */

@@ -51,7 +51,7 @@ export function wrapSdkSession(
     transfer: undefined,
     counters,
     timeoutMs: 60_000,
-    lacksShell: false,
+    shellTool: "shell",
     close: async () => undefined,
   };
   return sessionOver(connection, {
