@@ -6,6 +6,7 @@ import { exitCodes } from "../exit-code.ts";
 /** Removes every lock ticket of the workspace, whoever left it. */
 export async function run(context: Context, given?: string, own: CommonOptions = {}): Promise<number> {
   const { manifest: path, options } = context.sortOut(given, own);
+  context.listenForSignals();
   const manifest = await context.loadManifest(path);
   const session = await context.connect(manifest, options, false);
   try {

@@ -14,6 +14,7 @@ import type { Line } from "../events.ts";
 import { problemLine, summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
 import { localFault } from "../local-fault.ts";
+import { plural } from "../plural.ts";
 import { countSteps, describeConflict, describeStep, formatBytes, formatDuration } from "../render-plan.ts";
 import { isIncomplete, renderReport } from "../render-report.ts";
 
@@ -67,7 +68,8 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     keepAlive.stop();
     progress.clear();
   }
-  console.say(`watched: cycles ${totals.cycles}, steps ${totals.steps}, written ${formatBytes(totals.bytes)}`);
+  const done = [plural(totals.cycles, "cycle"), plural(totals.steps, "step"), `${formatBytes(totals.bytes)} written`];
+  console.say(`watched: ${done.join(", ")}`);
   return context.interruptCode ?? exitCodes.done;
 }
 
