@@ -32,6 +32,7 @@ export async function restore(
 ): Promise<number> {
   if (name === "") throw new UsageError("which backup?", { hint: "list them with: agb-sync backups list" });
   return await withTransport(context, own.manifest, own, async (transport) => {
+    context.whenInterrupted = "some paths may have been restored; restore again to finish";
     const wanted = paths.map((path) => workspacePath(path));
     const { restored, backup } = await restoreBackup(transport, name, wanted, new Date(), context.signal);
     if (own.json === true) {

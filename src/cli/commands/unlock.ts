@@ -10,6 +10,7 @@ export async function run(context: Context, given?: string, own: CommonOptions =
   const manifest = await context.loadManifest(path);
   const session = await context.connect(manifest, options, false);
   try {
+    context.whenInterrupted = "some locks may be gone";
     const broken = await breakLock(session.openWorkspace(manifest.root).transport, context.signal);
     if (options.json === true) {
       const removed = broken.map(({ owner, startedAt }) => ({ owner, since: new Date(startedAt).toISOString() }));

@@ -36,6 +36,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const { console } = context;
   context.listenForSignals();
   context.endWithReader();
+  context.whenInterrupted = "what was applied so far is recorded, apply again to finish";
   const progress = context.progress(options);
   const totals = { cycles: 0, steps: 0, bytes: 0 };
   const keepAlive = new KeepAlive(context.signal);
