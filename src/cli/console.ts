@@ -20,6 +20,8 @@ export class Console {
   isDebug = false;
   /** Results are JSON, so an error is one of them too. */
   isJson = false;
+  /** The line of progress on the terminal: it goes before anything is printed, and comes back when it is drawn again. */
+  liveLine: { clear(): void } | undefined;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #output: Output;
 
@@ -38,6 +40,7 @@ export class Console {
 
   /** A result, to stdout. */
   print(text: string): void {
+    this.liveLine?.clear();
     this.#output.write(`${this.redactor.clean(text)}\n`);
   }
 
@@ -53,11 +56,11 @@ export class Console {
 
   /** Progress and remarks, to stderr; silenced by --quiet. */
   say(text: string): void {
-    if (!this.isQuiet) this.#output.writeError(`${this.redactor.clean(text)}\n`);
+    if (!this.isQuiet) this.#sayError(this.redactor.clean(text));
   }
 
   warn(text: string): void {
-    this.#output.writeError(`${this.paint("yellow", "warning:", process.stderr)} ${this.ink.foreign(text)}\n`);
+    this.#sayError(`${this.paint("yellow", "warning:", process.stderr)} ${this.ink.foreign(text)}`);
   }
 
   /** What went wrong and what to do next, to stderr and, where results are JSON, as their last line. */
@@ -69,7 +72,7 @@ export class Console {
   /** What went wrong and what to do next, for people; a stack only with --debug. */
   explain(error: unknown): void {
     const { foreign } = this.ink;
-    const say = (text: string) => this.#output.writeError(`${text}\n`);
+    const say = (text: string) => this.#sayError(text);
     if (error instanceof ManifestError) say(error.message.split("\n").map(foreign).join("\n"));
     say(`${this.paint("red", "error:", process.stderr)} ${foreign(headlineOf(error))}`);
     if (error instanceof ManifestError) {
@@ -95,6 +98,11 @@ export class Console {
     if (forced !== undefined) return forced !== "0" && forced !== "false";
     if ((this.#env["NO_COLOR"] ?? "") !== "" || this.#env["TERM"] === "dumb") return false;
     return stream.isTTY;
+  }
+
+  #sayError(text: string): void {
+    this.liveLine?.clear();
+    this.#output.writeError(`${text}\n`);
   }
 
   #printJson(line: object): void {

@@ -16,7 +16,7 @@ import { Console } from "./console.ts";
 import { eventLine } from "./events.ts";
 import { exitCodes } from "./exit-code.ts";
 import type { Output } from "./output.ts";
-import { plural } from "./plural.ts";
+import { describePhase, PhaseCosts } from "./phase-costs.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import type { IsSensitive } from "./public-plan.ts";
 
@@ -37,6 +37,13 @@ export type CommonOptions = {
 };
 
 const DEFAULT_LOCAL = ".agb-sync/local";
+
+/** Where progress goes, and what it has cost so far. */
+export type Progress = {
+  readonly onEvent: ProgressListener;
+  readonly clear: () => void;
+  readonly costs: PhaseCosts;
+};
 
 /** What one run of the command line has: where it stands, how it prints, and the signal that ends it. */
 export class Context {
@@ -173,29 +180,28 @@ export class Context {
   }
 
   /** Where progress goes: JSON lines, one live line on a terminal, or nothing but verbose phases. */
-  progress(options: CommonOptions): { readonly onEvent: ProgressListener; readonly clear: () => void } {
+  progress(options: CommonOptions): Progress {
+    const { console } = this;
+    const costs = new PhaseCosts();
     if (options.json === true) {
-      return { onEvent: (event) => this.console.printEvent(eventLine(event, this.hides)), clear: () => undefined };
+      const onEvent: ProgressListener = (event) => console.printEvent(eventLine(event, this.hides));
+      return { onEvent, clear: () => undefined, costs };
     }
-    const { foreign } = this.console.ink;
-    const bar = process.stderr.isTTY && !this.console.isQuiet ? new ProgressBar(process.stderr) : undefined;
-    return {
-      onEvent: (event) => {
-        bar?.onEvent(event);
-        if (event.type === "notice" || event.type === "output") bar?.clear();
-        if (event.type === "notice") this.console.say(foreign(event.message));
-        if (event.type === "output") {
-          const text = this.console.redactor.cleanForeign(event.text);
-          const shown = printableOutput(text, this.console.hasColor(process.stderr));
-          this.console.say(`${foreign(event.command)} | ${shown}`);
-        }
-        if (event.type === "phase-end" && this.console.isVerbose) {
-          bar?.clear();
-          this.console.say(`${event.phase}: ${Math.round(event.durationMs)} ms, ${plural(event.requests, "request")}`);
-        }
-      },
-      clear: () => bar?.clear(),
+    const { foreign } = console.ink;
+    const bar = process.stderr.isTTY && !console.isQuiet ? new ProgressBar(process.stderr) : undefined;
+    console.liveLine = bar;
+    const onEvent: ProgressListener = (event) => {
+      bar?.onEvent(event);
+      if (event.type === "notice") console.say(foreign(event.message));
+      if (event.type === "output") {
+        const text = console.redactor.cleanForeign(event.text);
+        console.say(`${foreign(event.command)} | ${printableOutput(text, console.hasColor(process.stderr))}`);
+      }
+      if (event.type !== "phase-end") return;
+      costs.add(event);
+      if (console.isVerbose) console.say(describePhase(event));
     };
+    return { onEvent, clear: () => bar?.clear(), costs };
   }
 
   /** Standard input can be read once only; watch may ask for the manifest in it again. */

@@ -17,6 +17,22 @@ export const exitCodes = {
   terminated: 143,
 } as const;
 
+/** The same for people, as the help has them. */
+export const exitMeanings: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], string>> = {
+  0: "done",
+  1: "failed, or not complete",
+  2: "changes are pending (plan --exit-code, status, verify)",
+  3: "conflicts are left",
+  4: "the saved plan no longer holds",
+  5: "stopped by a guard before anything was changed",
+  64: "wrong usage",
+  65: "wrong manifest, or a source is missing",
+  69: "the session cannot be reached or is gone",
+  75: "locked by another apply",
+  130: "interrupted (Ctrl-C)",
+  143: "terminated",
+};
+
 const byErrorCode: Partial<Record<ErrorCode, number>> = {
   USAGE: exitCodes.usage,
   MANIFEST_INVALID: exitCodes.badManifest,

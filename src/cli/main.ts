@@ -1,11 +1,8 @@
 import { CommanderError } from "commander";
+import { exitCodes } from "./exit-code.ts";
 import { Output } from "./output.ts";
 import type { Invoke } from "./program.ts";
-import { buildProgram } from "./program.ts";
-
-/** As in exit-code.ts, which is not loaded for help. */
-const FAILED = 1;
-const USAGE = 64;
+import { buildProgram, refuseUnknownCommand } from "./program.ts";
 
 /** Runs one command line and sets the exit code of the process. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -15,11 +12,13 @@ export async function main(args: readonly string[]): Promise<void> {
     process.exitCode = await runCommand(output, invocation, load);
   };
   try {
-    await buildProgram(output, invoke).parseAsync([...args], { from: "user" });
+    const program = buildProgram(output, invoke);
+    refuseUnknownCommand(program, args);
+    await program.parseAsync([...args], { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     // commander has already printed help, version or the mistake.
-    process.exitCode = error.exitCode === 0 ? 0 : USAGE;
+    process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
     if (error.exitCode !== 0 && args.includes("--json")) {
       const { failUsage } = await import("./run-command.ts");
       failUsage(output, error.message.replace(/^error: /, "").replaceAll(/\s+/g, " "));
@@ -28,5 +27,5 @@ export async function main(args: readonly string[]): Promise<void> {
   await output.flush();
   if (output.fault === undefined) return;
   output.writeError(`error: the output could not be written: ${output.fault.message}\n`);
-  process.exitCode = FAILED;
+  process.exitCode = exitCodes.failed;
 }

@@ -1,5 +1,8 @@
 import { Command, Option } from "commander";
+import { suggest } from "../manifest/suggest.ts";
+import { printable } from "../tree/printable.ts";
 import type { Context } from "./context.ts";
+import { exitCodes, exitMeanings } from "./exit-code.ts";
 import type { Output } from "./output.ts";
 
 declare const AGB_SYNC_VERSION: string;
@@ -26,6 +29,8 @@ export type Invoke = (
   load: () => Promise<(context: Context) => Promise<number>>,
 ) => Promise<void>;
 
+type Lazily = <Args extends readonly unknown[]>(load: () => Promise<Action<Args>>) => (...args: Args) => Promise<void>;
+
 const JSON_HELP = "JSON for machines: one object a line, an error the last of them; a list of none has no line";
 
 /** Every command with its options and help. Loads no command: help and mistakes need none. */
@@ -40,17 +45,16 @@ export function buildProgram(output: Output, invoke: Invoke): Command {
     .addOption(new Option("--color <when>", "colours").choices(["auto", "always", "never"]).default("auto"))
     .showHelpAfterError("(agb-sync --help shows all commands)")
     .exitOverride()
-    .configureOutput({ writeOut: (text) => output.write(text), writeErr: (text) => output.writeError(text) })
+    .configureOutput({
+      writeOut: (text) => output.write(text),
+      writeErr: (text) => output.writeError(text.split("\n").map(printable).join("\n")),
+    })
     .configureHelp({ showGlobalOptions: true })
-    .addHelpText(
-      "after",
-      "\nExamples:\n  agb-sync init\n  agb-sync apply --local\n  agb-sync plan --diff\n  agb-sync watch --session session-0a1b\n",
-    );
+    .addHelpText("after", `${examplesOf(["init", "apply --local", "plan --diff", "watch --local"])}${exitCodeHelp()}`);
   let called = { command: "", json: false };
   program.hook("preAction", (_program, command) => {
     called = { command: nameOf(command), json: command.opts<{ json?: boolean }>().json ?? false };
   });
-
   /** Loads a command's module only when it runs. */
   const lazily: Lazily =
     (load) =>
@@ -59,117 +63,191 @@ export function buildProgram(output: Output, invoke: Invoke): Command {
         const action = await load();
         return async (context) => await action(context, ...args);
       });
-  const example = (command: Command, ...lines: readonly string[]) =>
-    command.addHelpText("after", `\nExamples:\n${lines.map((line) => `  agb-sync ${line}`).join("\n")}\n`);
-  const add = (parent: Command, usage: string, description: string) =>
-    parent.command(usage).description(description).exitOverride();
+  addManifestCommands(program, lazily);
+  addWorkspaceCommands(program, lazily);
+  addBackups(program, lazily);
+  addSession(program, lazily);
+  addEmulator(program, lazily);
+  return program;
+}
 
-  example(
-    add(program, "init", "write a commented manifest")
-      .option("--from <dir>", "describe this directory instead")
-      .option("--force", "replace an existing agb-sync.yaml")
-      .action(lazily(async () => (await import("./commands/init.ts")).run)),
-    "init",
-    "init --from app",
+/**
+ * The error for the first word that names no command where one is due, in `foo --help` and `help foo` too, where commander
+ * would show the help of something else. Nothing when every word does.
+ */
+export function refuseUnknownCommand(program: Command, args: readonly string[]): void {
+  let parent: Command = program;
+  for (const word of program.parseOptions([...args]).operands) {
+    if (parent.commands.length === 0) return;
+    if (word === "help") continue;
+    const command = parent.commands.find((known) => namesOf(known).includes(word));
+    if (command === undefined) {
+      const near = suggest(word, parent.commands.flatMap(namesOf));
+      const hint = near === undefined ? "" : `\n(Did you mean ${near}?)`;
+      parent.error(`error: unknown command '${word}'${hint}`, { code: "commander.unknownCommand" });
+    }
+    parent = command;
+  }
+}
+
+function addManifestCommands(program: Command, lazily: Lazily): void {
+  add(program, "init", "write a commented manifest", ["init", "init --from app"])
+    .option("--from <dir>", "describe this directory instead")
+    .option("--force", "replace an existing agb-sync.yaml")
+    .action(lazily(async () => (await import("./commands/init.ts")).run));
+  const validate = ["validate", "validate deploy/agb-sync.yaml"];
+  add(program, "validate [manifest]", "check everything that can be checked without a session", validate)
+    .option("--json", JSON_HELP)
+    .action(lazily(async () => (await import("./commands/validate.ts")).run));
+  add(program, "schema", "print the JSON schema of manifests", ["schema > manifest.schema.json"]).action(
+    lazily(async () => (await import("./commands/schema.ts")).run),
   );
-  example(
-    add(program, "validate [manifest]", "check everything that can be checked without a session")
-      .option("--json", JSON_HELP)
-      .action(lazily(async () => (await import("./commands/validate.ts")).run)),
-    "validate",
-    "validate deploy/agb-sync.yaml",
-  );
-  example(
-    planOptions(sessionOptions(add(program, "plan [manifest]", "show the steps that apply would take").alias("diff")))
-      .option("--diff", "show text changes")
-      .option("--out <file>", "save the plan, to be applied as it is: agb-sync apply FILE")
-      .option("--exit-code", "exit 2 when there are changes, 1 when a source cannot be read")
-      .action(lazily(async () => (await import("./commands/plan.ts")).run)),
-    "plan",
-    "plan --diff --exit-code",
-    "plan --out plan.json",
-    "plan - < agb-sync.yaml",
-  );
-  example(
-    applyOptions(
-      planOptions(sessionOptions(add(program, "apply [manifest]", "bring the session into the declared state"))),
-    ).action(lazily(async () => (await import("./commands/apply.ts")).run)),
+}
+
+function addWorkspaceCommands(program: Command, lazily: Lazily): void {
+  const plan = ["plan", "plan --diff --exit-code", "plan --out plan.json", "plan - < agb-sync.yaml"];
+  withOptions(add(program, "plan [manifest]", "show the steps that apply would take", plan), session, scan, rules)
+    .alias("diff")
+    .option("--diff", "show text changes and conflicts")
+    .option("--out <file>", "save the plan, to be applied as it is: agb-sync apply FILE")
+    .option("--exit-code", "exit 2 when there are changes, 1 when a source cannot be read")
+    .action(lazily(async () => (await import("./commands/plan.ts")).run));
+  const apply = [
     "apply --local",
     "apply --session session-0a1b --on-conflict overwrite",
     "apply --json --yes",
     "apply plan.json",
-  );
-  example(
-    applyOptions(
-      planOptions(sessionOptions(add(program, "watch [manifest]", "apply, then mirror local changes until Ctrl-C"))),
-    )
-      .option("--debounce <time>", "quiet time before changes are applied", "50ms")
-      .option("--rescan <time>", "compare everything this often; 0: never", "60s")
-      .option("--poll [time]", "look at this interval instead of listening, as for network drives")
-      .option("--once-ready-exit", "end after the first apply")
-      .option("--renew", "create the session again when it has ended")
-      .action(lazily(async () => (await import("./commands/watch.ts")).run)),
-    "watch --local",
-    "watch --renew --rescan 30s",
-  );
-  example(
-    planOptions(
-      sessionOptions(add(program, "status [manifest]", "show what changed in the session since the last apply")),
-    ).action(lazily(async () => (await import("./commands/status.ts")).run)),
-    "status --local",
-  );
-  example(
-    planOptions(
-      sessionOptions(
-        add(program, "verify [manifest]", "hash everything again; exit 0 only when the session equals the manifest"),
-      ),
-    ).action(lazily(async () => (await import("./commands/verify.ts")).run)),
-    "verify --local",
-  );
-  example(
-    sessionOptions(add(program, "unlock [manifest]", "remove the lock that a dead apply left behind")).action(
-      lazily(async () => (await import("./commands/unlock.ts")).run),
-    ),
-    "unlock --session session-0a1b",
-  );
-  const backups = add(program, "backups", "list and restore what was replaced or deleted");
-  example(
-    sessionOptions(add(backups, "list [manifest]", "list backups and the paths in them")).action(
-      lazily(async () => (await import("./commands/backups.ts")).list),
-    ),
-    "backups list --local",
-  );
-  example(
-    sessionOptions(add(backups, "restore <name> [paths...]", "bring a backup, or some of its paths, back"))
-      .option("--manifest <file>", "the manifest, if it is not the nearest agb-sync.yaml")
-      .action(lazily(async () => (await import("./commands/backups.ts")).restore)),
-    "backups restore 20261124T120307Z-0a1b2c --local",
-    "backups restore 20261124T120307Z-0a1b2c notes.md",
-  );
-  example(
-    add(program, "schema", "print the JSON schema of manifests").action(
-      lazily(async () => (await import("./commands/schema.ts")).run),
-    ),
-    "schema > manifest.schema.json",
-  );
-  addSession(program, add, example, lazily);
-  example(
-    add(program, "emulator", "an AGB-compatible server on loopback over a local directory")
-      .option("--port <port>", "port; any free one if left out", "0")
-      .option("--root <dir>", "where the sessions' files live; a temporary directory if left out")
-      .option("--api-key <key>", "the key that clients must send")
-      .option("--latency <time>", "added to every answer, such as 50ms")
-      .option("--transfer-lag <time>", "until a file transfer has arrived, such as 300ms")
-      .option("--fault <spec>", "faults to inject, such as 500:0.05,429,reset,timeout,slow")
-      .option("--without <tools>", "tools and services to leave out, such as shell,file_transfer")
-      .option("--link", "offer the link route to new sessions")
-      .option("--behave <name=value...>", "choose what is not known of the service, such as move-onto-existing=replace")
-      .action(lazily(async () => (await import("./commands/emulator.ts")).run)),
+  ];
+  withOptions(
+    add(program, "apply [manifest]", "bring the session into the declared state", apply),
+    session,
+    scan,
+    rules,
+    changes,
+  ).action(lazily(async () => (await import("./commands/apply.ts")).run));
+  const watch = ["watch --local", "watch --renew --rescan 30s"];
+  withOptions(
+    add(program, "watch [manifest]", "apply, then mirror local changes until Ctrl-C", watch),
+    session,
+    scan,
+    rules,
+    changes,
+  )
+    .option("--debounce <time>", "quiet time before changes are applied", "50ms")
+    .option("--rescan <time>", "compare everything this often; 0: never", "60s")
+    .option("--poll [time]", "look at this interval instead of listening, as for network drives")
+    .option("--once-ready-exit", "end after the first apply")
+    .option("--renew", "create the session again when it has ended")
+    .action(lazily(async () => (await import("./commands/watch.ts")).run));
+  withOptions(
+    add(program, "status [manifest]", "show what changed in the session since the last apply", ["status --local"]),
+    session,
+    scan,
+  ).action(lazily(async () => (await import("./commands/status.ts")).run));
+  const what = "hash everything again; exit 0 only when the session equals the manifest";
+  withOptions(add(program, "verify [manifest]", what, ["verify --local"]), session)
+    .addOption(strategy())
+    .action(lazily(async () => (await import("./commands/verify.ts")).run));
+  withOptions(
+    add(program, "unlock [manifest]", "remove the lock that a dead apply left behind", [
+      "unlock --session session-0a1b",
+    ]),
+    session,
+  ).action(lazily(async () => (await import("./commands/unlock.ts")).run));
+}
+
+function addBackups(program: Command, lazily: Lazily): void {
+  const backups = add(program, "backups", "list and restore what was replaced or deleted", ["backups list --local"]);
+  const manifest = ["--manifest <file>", "the manifest, if it is not the nearest agb-sync.yaml"] as const;
+  withOptions(add(backups, "list [manifest]", "list backups and the paths in them", ["backups list --local"]), session)
+    .option(...manifest)
+    .action(lazily(async () => (await import("./commands/backups.ts")).list));
+  const name = "20261124T120307Z-0a1b2c";
+  const restore = [`backups restore ${name} --local`, `backups restore ${name} notes.md`];
+  withOptions(add(backups, "restore <name> [paths...]", "bring a backup, or some of its paths, back", restore), session)
+    .option(...manifest)
+    .action(lazily(async () => (await import("./commands/backups.ts")).restore));
+}
+
+function addSession(program: Command, lazily: Lazily): void {
+  const sessions = add(program, "session", "create, list, delete and keep sessions alive", ["session list"]);
+  const create = ["session create", "session create --image agb-code-space-1 --name demo"];
+  add(sessions, "create [manifest]", "create a session as the manifest asks, or reuse the live one of its name", create)
+    .option("--image <image>", "image, instead of the manifest's")
+    .option("--name <name>", "name, instead of the manifest's")
+    .option("--json", JSON_HELP)
+    .action(lazily(async () => (await import("./commands/session.ts")).create));
+  add(sessions, "list", "list live sessions", ["session list --label team=evals"])
+    .option("--label <k=v...>", "only sessions with this label")
+    .option("--json", JSON_HELP)
+    .action(lazily(async () => (await import("./commands/session.ts")).list));
+  add(sessions, "delete <id...>", "release sessions; their files are gone then", ["session delete session-0a1b"])
+    .option("--json", JSON_HELP)
+    .action(lazily(async () => (await import("./commands/session.ts")).remove));
+  add(sessions, "keep-alive <id...>", "push the idle release of sessions away", ["session keep-alive session-0a1b"])
+    .option("--json", JSON_HELP)
+    .action(lazily(async () => (await import("./commands/session.ts")).keepAlive));
+}
+
+function addEmulator(program: Command, lazily: Lazily): void {
+  const examples = [
     "emulator --port 8080",
     "emulator --latency 50ms --fault 500:0.05,429",
     "emulator --behave umask=027 --behave clock-speed=60 --behave shell-failure=B",
-  );
-  return program;
+  ];
+  add(program, "emulator", "an AGB-compatible server on loopback over a local directory", examples)
+    .option("--port <port>", "port; any free one if left out", "0")
+    .option("--root <dir>", "where the sessions' files live; a temporary directory if left out")
+    .option("--api-key <key>", "the key that clients must send")
+    .option("--latency <time>", "added to every answer, such as 50ms")
+    .option("--transfer-lag <time>", "until a file transfer has arrived, such as 300ms")
+    .option("--fault <spec>", "faults to inject, such as 500:0.05,429,reset,timeout,slow")
+    .option("--without <tools>", "tools and services to leave out, such as shell,file_transfer")
+    .option("--link", "offer the link route to new sessions")
+    .option("--behave <name=value...>", "choose what is not known of the service, such as move-onto-existing=replace")
+    .action(lazily(async () => (await import("./commands/emulator.ts")).run));
+}
+
+/** A command whose usage errors point to its own help, which ends with examples. */
+function add(parent: Command, usage: string, description: string, examples: readonly string[]): Command {
+  const command = parent.command(usage).description(description).addHelpText("after", examplesOf(examples));
+  return command.showHelpAfterError(`(agb-sync ${nameOf(command)} --help shows how it is used)`);
+}
+
+function withOptions(command: Command, ...groups: readonly ((command: Command) => Command)[]): Command {
+  return groups.reduce((extended, group) => group(extended), command);
+}
+
+function session(command: Command): Command {
+  return command
+    .option("--local [dir]", "an embedded session below this directory: no key, no network (default .agb-sync/local)")
+    .option("--session <id>", "attach to this session")
+    .option("--concurrency <n>", "requests at a time", "16")
+    .option("--json", JSON_HELP);
+}
+
+function strategy(): Option {
+  return new Option("--strategy <how>", "how to work").choices(["auto", "steps", "batch"]).default("auto");
+}
+
+function scan(command: Command): Command {
+  return command.addOption(strategy()).option("--checksum", "believe no index: hash everything again");
+}
+
+function rules(command: Command): Command {
+  const conflicts = new Option("--on-conflict <rule>", "what to do about bytes that agb-sync did not write");
+  return command
+    .addOption(conflicts.choices(["skip", "overwrite", "keep"]))
+    .option("--no-detect-moves", "delete and write instead of moving");
+}
+
+function changes(command: Command): Command {
+  return command
+    .option("-y, --yes", "do not ask")
+    .option("--no-backup", "do not keep what is replaced or deleted")
+    .option("--allow-mass-delete", "delete even if it is most of what is there")
+    .option("--max-delete <n>", "stop when more would be deleted: 10 or 10%")
+    .option("--lock-timeout <time>", "how long to wait for another apply", "10s");
 }
 
 /** `session list`, without the name of the program. */
@@ -178,69 +256,15 @@ function nameOf(command: Command): string {
   return above + command.name();
 }
 
-type Adder = (parent: Command, usage: string, description: string) => Command;
-type Example = (command: Command, ...lines: readonly string[]) => Command;
-type Lazily = <Args extends readonly unknown[]>(load: () => Promise<Action<Args>>) => (...args: Args) => Promise<void>;
-
-function addSession(program: Command, add: Adder, example: Example, lazily: Lazily): void {
-  const session = add(program, "session", "create, list, delete and keep sessions alive");
-  example(
-    add(session, "create [manifest]", "create a session as the manifest asks, or reuse the live one of its name")
-      .option("--image <image>", "image, instead of the manifest's")
-      .option("--name <name>", "name, instead of the manifest's")
-      .option("--json", JSON_HELP)
-      .action(lazily(async () => (await import("./commands/session.ts")).create)),
-    "session create",
-    "session create --image agb-code-space-1 --name demo",
-  );
-  example(
-    add(session, "list", "list live sessions")
-      .option("--label <k=v...>", "only sessions with this label")
-      .option("--json", JSON_HELP)
-      .action(lazily(async () => (await import("./commands/session.ts")).list)),
-    "session list --label team=evals",
-  );
-  example(
-    add(session, "delete <id...>", "release sessions; their files are gone then")
-      .option("--json", JSON_HELP)
-      .action(lazily(async () => (await import("./commands/session.ts")).remove)),
-    "session delete session-0a1b",
-  );
-  example(
-    add(session, "keep-alive <id...>", "push the idle release of sessions away")
-      .option("--json", JSON_HELP)
-      .action(lazily(async () => (await import("./commands/session.ts")).keepAlive)),
-    "session keep-alive session-0a1b",
-  );
+function namesOf(command: Command): readonly string[] {
+  return [command.name(), ...command.aliases()];
 }
 
-function sessionOptions(command: Command): Command {
-  return command
-    .option("--local [dir]", "an embedded session below this directory: no key, no network (default .agb-sync/local)")
-    .option("--session <id>", "attach to this session")
-    .option("--concurrency <n>", "requests at a time", "16")
-    .option("--json", JSON_HELP);
+function examplesOf(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  agb-sync ${line}`).join("\n")}\n`;
 }
 
-function planOptions(command: Command): Command {
-  return command
-    .addOption(new Option("--strategy <how>", "how to work").choices(["auto", "steps", "batch"]).default("auto"))
-    .addOption(
-      new Option("--on-conflict <rule>", "what to do about bytes that agb-sync did not write").choices([
-        "skip",
-        "overwrite",
-        "keep",
-      ]),
-    )
-    .option("--no-detect-moves", "delete and write instead of moving")
-    .option("--checksum", "believe no index: hash everything again");
-}
-
-function applyOptions(command: Command): Command {
-  return command
-    .option("-y, --yes", "do not ask")
-    .option("--no-backup", "do not keep what is replaced or deleted")
-    .option("--allow-mass-delete", "delete even if it is most of what is there")
-    .option("--max-delete <n>", "stop when more would be deleted: 10 or 10%")
-    .option("--lock-timeout <time>", "how long to wait for another apply", "10s");
+function exitCodeHelp(): string {
+  const lines = Object.values(exitCodes).map((code) => `  ${String(code).padEnd(4)} ${exitMeanings[code]}`);
+  return `\nExit codes:\n${lines.join("\n")}\n`;
 }

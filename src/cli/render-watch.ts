@@ -10,6 +10,7 @@ import type { Line } from "./events.ts";
 import { headlineOf, problemLine, summaryLine } from "./events.ts";
 import { exitCodes } from "./exit-code.ts";
 import { localFault } from "./local-fault.ts";
+import { plural } from "./plural.ts";
 import { countSteps, describeConflict, describeStep, formatBytes, formatDuration } from "./render-plan.ts";
 import { isIncomplete, renderReport } from "./render-report.ts";
 
@@ -116,7 +117,8 @@ export class WatchTotals {
   }
 
   text(): string {
-    return `watched: cycles ${this.cycles}, steps ${this.#steps}, written ${formatBytes(this.#bytes)}`;
+    const done = [plural(this.cycles, "cycle"), plural(this.#steps, "step"), `${formatBytes(this.#bytes)} written`];
+    return `watched: ${done.join(", ")}`;
   }
 
   /** The last line of JSON: how the session stood after the last apply, and the sums of all. Undefined without one. */

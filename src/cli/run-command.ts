@@ -27,7 +27,7 @@ export async function runCommand(
     const command = await load();
     return await command(context);
   } catch (thrown) {
-    const error = localFault(thrown) ?? thrown;
+    const error = localFault(thrown) ?? withHint(thrown, invocation.command);
     const code = context.interruptCode ?? exitCodeOf(error);
     if (context.interruptCode === undefined) console.fail(error, code);
     else {
@@ -43,6 +43,12 @@ export async function runCommand(
 export function failUsage(output: Output, message: string): void {
   const console = new Console(process.env, output);
   console.printEvent(errorLine(new UsageError(message), exitCodes.usage));
+}
+
+/** A mistake that does not say how to mend it points to the help of its command. */
+function withHint(error: unknown, command: string): unknown {
+  if (!(error instanceof UsageError) || error.hint !== undefined) return error;
+  return new UsageError(error.message, { hint: `see how it is used: agb-sync ${command} --help`, cause: error });
 }
 
 function directoryAt(cwd: string, named: string): string {

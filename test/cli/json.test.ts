@@ -55,6 +55,8 @@ describe("--json", () => {
     const created = await json(["session", "create", "--image", "agb-code-space-1"], cwd, env);
     expect(created.lines).toMatchObject([{ type: "session", origin: "created" }]);
     const id = String(created.lines[0]?.["sessionId"]);
+    const listed = await run(["session", "list"], { cwd, env });
+    expect([listed.stdout, listed.stderr]).toEqual([`${id}  running\n`, "1 live session\n"]);
     for (const [args, facts] of [
       [["session", "list"], { sessionId: id, status: "RUNNING" }],
       [["session", "keep-alive", id], { sessionId: id, outcome: "kept-alive" }],
@@ -63,6 +65,15 @@ describe("--json", () => {
       const { code, lines } = await json(args, cwd, env);
       expect([code, lines]).toMatchObject([0, [{ type: "session", ...facts }]]);
     }
+  });
+
+  it("comes without the escapes of the user's words", async () => {
+    const emulator = await sharedEmulator();
+    const env = { AGB_API_KEY: emulator.apiKey, AGB_ENDPOINT: emulator.url };
+    const args = ["session", "create", "--image", "x\u001b[31m"];
+    const { code, stdout, stderr } = await run(args, { cwd: temporaryDirectory(), env });
+    expect([code, stderr]).toEqual([0, "created from x\\x1b[31m\n"]);
+    await run(["session", "delete", stdout.trim()], { cwd: temporaryDirectory(), env });
   });
 
   it.each<[string, string[], Record<string, unknown>, RegExp]>([

@@ -48,10 +48,11 @@ export async function converse(
   args: readonly string[],
   cwd: string,
   talk: readonly (readonly [pattern: string, answer: string])[],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Conversation> {
   const child = spawn("python3", ["-c", typist, JSON.stringify(talk), process.execPath, cliPath, ...args], {
     cwd,
-    env: { PATH: process.env["PATH"] ?? "", HOME: cwd, NO_COLOR: "1", TERM: "xterm" },
+    env: { PATH: process.env["PATH"] ?? "", HOME: cwd, NO_COLOR: "1", TERM: "xterm", ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));

@@ -11,13 +11,14 @@ import type { ApplyReport } from "../../report.ts";
 import type { Session } from "../../session.ts";
 import { printable } from "../../tree/printable.ts";
 import { ask } from "../ask.ts";
-import type { CommonOptions, Context } from "../context.ts";
+import type { CommonOptions, Context, Progress } from "../context.ts";
 import { summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
 import { doing } from "../local-fault.ts";
+import { renderCosts } from "../phase-costs.ts";
 import { plural } from "../plural.ts";
 import type { IsSensitive } from "../public-plan.ts";
-import { formatDuration, renderPlan } from "../render-plan.ts";
+import { renderPlan } from "../render-plan.ts";
 import { isIncomplete, renderReport } from "../render-report.ts";
 
 type Options = CommonOptions & {
@@ -45,11 +46,12 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   // Read while the session is reached or created; what is wrong with them is told once there is one.
   const sources = manifest.usesSessionId ? undefined : readLocalSources(manifest, { signal: context.signal });
   sources?.catch(() => undefined);
+  const progress = context.progress(options);
   const session = await context.connect(manifest, options, true);
   try {
     if (session.origin === "created") console.say(`created session ${printable(session.id)}`);
     if (manifest.usesSessionId) manifest = await context.loadManifest(path, session.id);
-    const report = await reconcile(context, manifest, session, {
+    const report = await reconcile(context, manifest, session, progress, {
       ...options,
       ...(own.yes === true || saved !== undefined ? { yes: true } : {}),
       ...(saved === undefined ? {} : { saved }),
@@ -64,11 +66,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     else {
       console.print(renderReport(report, console.ink));
       if (console.isVerbose) {
-        const { requests, bytesSent, bytesReceived, retries } = report.counters;
-        console.say(`strategy ${report.strategy}: ${report.strategyReason}`);
-        console.say(
-          `${requests} requests, ${bytesSent} bytes sent, ${bytesReceived} received, ${retries} retries, ${formatDuration(performance.now() - startedMs)} in all`,
-        );
+        console.say(renderCosts(report, progress.costs.all, performance.now() - startedMs));
       }
     }
     return code;
@@ -82,11 +80,11 @@ async function reconcile(
   context: Context,
   manifest: Manifest,
   session: Session,
+  progress: Progress,
   given: Options,
 ): Promise<ApplyReport | undefined> {
   let options = given;
   for (let round = 1; ; ) {
-    const progress = context.progress(options);
     const settings = context.reconcileOptions(options, progress.onEvent);
     const { sources, ...others } = options;
     const found = await makePlan(manifest, session, sources === undefined ? settings : { ...settings, sources });

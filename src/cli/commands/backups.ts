@@ -7,11 +7,11 @@ import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
 import { plural } from "../plural.ts";
 
-type RestoreOptions = CommonOptions & { readonly manifest?: string };
+type Options = CommonOptions & { readonly manifest?: string };
 
 /** One line a backup, oldest first, with the paths in it. */
-export async function list(context: Context, given?: string, own: CommonOptions = {}): Promise<number> {
-  const { manifest, options } = context.sortOut(given, own);
+export async function list(context: Context, given?: string, own: Options = {}): Promise<number> {
+  const { manifest, options } = context.sortOut(own.manifest ?? given, own);
   return await withTransport(context, manifest, options, async (transport) => {
     const names = await listBackups(transport, context.signal);
     if (names.length === 0 && options.json !== true) context.console.print("There are no backups.");
@@ -28,10 +28,11 @@ export async function restore(
   context: Context,
   name: string,
   paths: readonly string[],
-  own: RestoreOptions = {},
+  own: Options = {},
 ): Promise<number> {
   if (name === "") throw new UsageError("which backup?", { hint: "list them with: agb-sync backups list" });
   return await withTransport(context, own.manifest, own, async (transport) => {
+    context.whenInterrupted = "some paths may have been restored; restore again to finish";
     const wanted = paths.map((path) => workspacePath(path));
     const { restored, backup } = await restoreBackup(transport, name, wanted, new Date(), context.signal);
     if (own.json === true) {

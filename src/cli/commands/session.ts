@@ -4,6 +4,7 @@ import { openAccount, reachSession } from "../../transport/agb/open-agb-session.
 import { printable } from "../../tree/printable.ts";
 import type { Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
+import { plural } from "../plural.ts";
 
 type JsonOption = { readonly json?: boolean };
 type CreateOptions = JsonOption & { readonly image?: string; readonly name?: string };
@@ -12,6 +13,7 @@ type ListOptions = JsonOption & { readonly label?: readonly string[] };
 /** Prints the id of a new session, or of the live one of that name. */
 export async function create(context: Context, manifest?: string, options: CreateOptions = {}): Promise<number> {
   const spec = await specOf(context, manifest, options);
+  context.whenInterrupted = "a session may have been created, see: agb-sync session list";
   return await withAccount(context, async ({ sessions }) => {
     const { details, origin } = await reachSession(sessions, { spec, create: true, signal: context.signal });
     const { sessionId } = details;
@@ -22,7 +24,7 @@ export async function create(context: Context, manifest?: string, options: Creat
   });
 }
 
-/** One line a session: id and status. */
+/** One line a session, with all that the service lists of it: id and status. Says how many there are. */
 export async function list(context: Context, options: ListOptions): Promise<number> {
   const labels = Object.fromEntries((options.label ?? []).map(parseLabel));
   return await withAccount(context, async ({ sessions }) => {
@@ -31,13 +33,14 @@ export async function list(context: Context, options: ListOptions): Promise<numb
       if (options.json === true) context.console.printData({ type: "session", sessionId, status });
       else context.console.print(printable(`${sessionId}  ${status.toLowerCase()}`));
     }
-    if (found.length === 0 && options.json !== true) context.console.print("There are no live sessions.");
+    context.console.say(found.length === 0 ? "there are no live sessions" : plural(found.length, "live session"));
   });
 }
 
 /** Releases sessions; one that is gone already counts as released. */
 export async function remove(context: Context, ids: readonly string[], options: JsonOption = {}): Promise<number> {
   return await withAccount(context, async ({ sessions }) => {
+    context.whenInterrupted = "some sessions may be gone, see: agb-sync session list";
     for (const id of ids) {
       await sessions.release(id, context.signal);
       if (options.json === true) context.console.printData({ type: "session", sessionId: id, outcome: "deleted" });

@@ -6,9 +6,11 @@ import { exitCodes } from "../exit-code.ts";
 /** Removes every lock ticket of the workspace, whoever left it. */
 export async function run(context: Context, given?: string, own: CommonOptions = {}): Promise<number> {
   const { manifest: path, options } = context.sortOut(given, own);
+  context.listenForSignals();
   const manifest = await context.loadManifest(path, undefined, false);
   const session = await context.connect(manifest, options, false);
   try {
+    context.whenInterrupted = "some locks may be gone";
     const broken = await breakLock(session.openWorkspace(manifest.root).transport, context.signal);
     if (options.json === true) {
       const removed = broken.map(({ owner, startedAt }) => ({ owner, since: new Date(startedAt).toISOString() }));

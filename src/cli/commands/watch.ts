@@ -33,6 +33,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   context.listenForSignals();
   context.endWithReader();
   const reader = new ManifestReader(context, path, options);
+  context.whenInterrupted = "what was applied so far is recorded, apply again to finish";
   const progress = context.progress(options);
   const totals = new WatchTotals();
   const events = watch({
