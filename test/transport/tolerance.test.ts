@@ -30,6 +30,7 @@ const services: readonly (readonly [name: string, options: EmulatorOptions])[] =
   ["no gzip and no setsid", { withoutCommands: ["gzip", "setsid"] }],
   ["no comm", { withoutCommands: ["comm"] }],
   ["no setsid", { withoutCommands: ["setsid"] }],
+  ["neither setsid nor nohup", { withoutCommands: ["setsid", "nohup"] }],
   ["without a shell: existing directories refused", { ...withoutShell, verdicts: { createExistingDirectory: "fail" } }],
   ["without a shell: moves that replace", { ...withoutShell, verdicts: { moveOntoExisting: "replace" } }],
   ["without a shell: deleting what is missing succeeds", { ...withoutShell, verdicts: { deleteMissing: "succeed" } }],

@@ -54,11 +54,16 @@ export function codeOfStderr(text: string): ErrorCode {
 /** True when the session says that it does not know the tool; a tool that is busy or broken is known (protocol §5.3). */
 export function isUnknownTool(tool: string, text: string): boolean {
   if (/\b(?:busy|now|moment|temporar\w*|later|again)\b/i.test(text)) return false;
-  const name = `["'\`[(]?${tool}["'\`\\])]?`;
-  return new RegExp(
-    `(?:unknown|unsupported|no such) tool\\b|tool\\.notfound\\b|\\btool:? ${name} (?:is |was )?not (?:found|known|available|supported|registered)|\\btool:? ${name} does not exist`,
-    "i",
-  ).test(text);
+  const named = `tools?:? ["'\`[(]?${tool}["'\`\\])]?`;
+  const patterns = [
+    "(?:unknown|unsupported|unrecognized|no such) tool\\b",
+    "tool\\.notfound\\b",
+    "\\[?\\btool\\]? (?:name )?(?:is |was |does )?not (?:found|exist)",
+    `\\b${named} (?:is |was |does )?not (?:found|known|available|supported|registered|enabled|exist)`,
+    `(?:not|cannot|can't) find (?:the )?${named}`,
+    `no (?:server|handler) (?:found )?for (?:the )?${named}`,
+  ];
+  return new RegExp(patterns.join("|"), "i").test(text);
 }
 
 /** `text` without the names in it. Longest first: one name may begin with another. */
