@@ -118,7 +118,10 @@ export async function makePlan(
   const workspace = session.openWorkspace(manifest.root);
   const { transport } = workspace;
   const phase = phases(options, workspace);
-  const early = session.origin === "created" && known === undefined ? firstLook(workspace, options) : undefined;
+  const early =
+    session.origin === "created" && known === undefined
+      ? phase("scan", () => firstLook(workspace, options))
+      : undefined;
   // It is awaited below, unless the sources fail first.
   early?.catch(() => undefined);
   const [desired, features] = await Promise.all([

@@ -37,7 +37,7 @@ describe("a local file or directory that cannot be used", () => {
     ["-C to nowhere", ["-C", "nope", "plan"], 64, /-C nope: .* there is no such file or directory/],
     ["-C to a file", ["-C", "file", "plan"], 64, /-C file: it is not a directory/],
     ["-C below a file", ["-C", "file/x", "plan"], 64, /-C file\/x: .* a part of the path is not a directory/],
-    ["the emulator's root on a file", ["emulator", "--root", "file"], 1, /file\S*: a part of the path is not/],
+    ["the emulator's root on a file", ["emulator", "--root", "file"], 64, /cannot keep its files in \S+file/],
   ])("is no fault of ours: %s", async (_what, args, code, message) => {
     const finished = await run(args, { cwd: project() });
     expect([finished.code, finished.stderr]).toEqual([code, expect.stringMatching(message)]);
@@ -70,10 +70,7 @@ describe("a local file or directory that cannot be used", () => {
     const first = start(["emulator"], { cwd: temporaryDirectory() });
     const port = /:(\d+)/.exec(await waitForLine(first, /^AGB emulator/))?.[1] ?? "";
     const { code, stderr } = await run(["emulator", "--port", port], { cwd: temporaryDirectory() });
-    expect([code, stderr]).toEqual([
-      1,
-      expect.stringMatching(`cannot listen on 127.0.0.1:${port}: the port is in use`),
-    ]);
-    expect(stderr).toMatch(/hint: choose another --port/);
+    expect([code, stderr]).toEqual([64, expect.stringMatching(`port ${port} of 127.0.0.1 is taken`)]);
+    expect(stderr).toMatch(/hint: choose another with --port/);
   });
 });

@@ -35,7 +35,9 @@ describe("progress", () => {
     const env = { AGB_API_KEY: emulator.apiKey, AGB_ENDPOINT: emulator.url };
     const { code, raw, unasked } = await converse(["apply"], project(), [["scanning", keys.ctrlC]], env);
     expect([code, unasked]).toEqual([130, []]);
-    expect(raw).toMatch(/scanning the session(?:\^C)?\u001b\[1G\u001b\[2Kstopping after the step in hand/);
+    expect(raw).toMatch(
+      /(?:scanning the session|reading sources)(?:\^C)?\u001b\[1G\u001b\[2Kstopping after the step in hand/,
+    );
     expect(raw).toMatch(/\ninterrupted; nothing was changed\n$/);
   });
 });
