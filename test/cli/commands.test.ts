@@ -6,6 +6,7 @@ import { run } from "../helpers/cli.ts";
 import { sharedEmulator } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";
 import { layOut, temporaryDirectory } from "../helpers/workspace.ts";
+import { giveToNobody, runAsNobody } from "./as-nobody.ts";
 
 const examples = fileURLToPath(new URL("../../examples", import.meta.url));
 
@@ -239,13 +240,14 @@ describe("agb-sync against the emulator", () => {
 });
 
 describe("permissions of local sources", () => {
-  it.skipIf(process.getuid?.() === 0)("names a source that cannot be read and deletes nothing (S13)", async () => {
+  it("names a source that cannot be read and deletes nothing (S13)", async () => {
     const cwd = project("trees: [{ source: src, path: . }]\n", { "src/a": "1", "src/b": "2", "src/c": "3" });
-    await run(["apply", "--local"], { cwd });
+    giveToNobody(cwd);
+    await runAsNobody(["apply", "--local"], cwd);
     chmodSync(join(cwd, "src/a"), 0);
     rmSync(join(cwd, "src/b"));
-    const { stderr } = await run(["apply", "--local"], { cwd });
-    expect(stderr).toContain("could not be read: nothing is deleted");
+    const { code, stderr } = await runAsNobody(["apply", "--local"], cwd);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("could not be read: nothing is deleted")]);
     expect(existsSync(join(cwd, ".agb-sync/local/tmp/workspace/b"))).toBe(true);
   });
 });

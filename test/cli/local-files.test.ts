@@ -1,12 +1,9 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { Finished } from "../helpers/cli.ts";
-import { cliPath, run, start, waitForLine } from "../helpers/cli.ts";
+import { run, start, waitForLine } from "../helpers/cli.ts";
 import { layOut, temporaryDirectory } from "../helpers/workspace.ts";
+import { runAsNobody } from "./as-nobody.ts";
 import { jsonLines } from "./json-lines.ts";
 
 function project(): string {
@@ -14,17 +11,6 @@ function project(): string {
   layOut(cwd, { "agb-sync.yaml": 'version: 1\nroot: /w\nfiles: [{ path: a.txt, content: "a" }]\n', file: "x" });
   mkdirSync(join(cwd, "plan.json"));
   return cwd;
-}
-
-/** The user `nobody` instead of root, whom no permission stops. */
-const nobody = 65_534;
-
-async function runAsNobody(args: readonly string[], cwd: string): Promise<Finished> {
-  const user = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {};
-  const child = spawn(process.execPath, [cliPath, ...args], { cwd, ...user, env: { HOME: cwd, NO_COLOR: "1" } });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
-  return { code: typeof code === "number" ? code : null, stdout, stderr };
 }
 
 describe("a local file or directory that cannot be used", () => {
