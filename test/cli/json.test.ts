@@ -43,7 +43,7 @@ describe("--json", () => {
     expect(backup).toMatchObject({ code: 0, count: 1, type: "backup", paths: ["a.txt"] });
     const name = "name" in backup ? String(backup.name) : "";
     expect(await last("backups", "restore", name, "--local")).toMatchObject({ type: "restore", restored: ["a.txt"] });
-    expect(await last("watch", "--local", "--once-ready-exit")).toMatchObject({ type: "summary", exitCode: 3 });
+    expect(await last("watch", "--local", "--once-ready-exit")).toMatchObject({ type: "summary", conflicts: [{}] });
     expect(isOfSchema({ ...(await json(["plan", "--local"], cwd)).lines[0], steps: "none" })).toBe(false);
     expect(isOfSchema({ ...(await json(["apply", "--local"], cwd)).lines.at(-1), digest: "none" })).toBe(false);
   });
