@@ -12,16 +12,23 @@ export type IsSensitive = (path: WorkspacePath) => boolean;
  * A plan for other eyes. A short secret can be guessed from its digest, and what stands in the session may be a secret
  * that the manifest no longer names: digests are shown of what is declared and not sensitive, and of nothing else.
  */
-export function publicPlan({ plan, desired, actual }: Planned, hides: IsSensitive) {
-  const hasSecrets = [...desired.tree.keys()].some(hides);
+export function publicPlan(planned: Planned, hides: IsSensitive) {
+  const { plan, desired, actual } = planned;
+  const hidden = hiddenIn(planned, hides);
+  const hasSecrets = [...desired.tree.keys(), ...actual.keys()].some(hidden);
   return {
     ...plan,
     madeFrom: hasSecrets
-      ? { desired: shownDigest(desired.tree, hides), actual: shownDigest(actual, hides) }
+      ? { desired: shownDigest(desired.tree, hidden), actual: shownDigest(actual, hidden) }
       : plan.madeFrom,
     steps: plan.steps.map(({ step, after }) => ({ step: publicStep(step, hides), after })),
     conflicts: plan.conflicts.map((conflict) => publicConflict(conflict, hides)),
   };
+}
+
+/** Whether a path is sensitive, or was when the bytes that stand there were written. */
+export function hiddenIn({ base }: Planned, hides: IsSensitive): IsSensitive {
+  return (path) => hides(path) || base.entries.get(path)?.sensitive === true;
 }
 
 /** One step with the digests that may be shown. */

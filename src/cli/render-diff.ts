@@ -28,8 +28,7 @@ export async function* renderDiffs(planned: Planned, hides: IsSensitive, ink: In
 async function renderChange({ path, before, after }: Change, planned: Planned, hides: IsSensitive, { foreign }: Ink) {
   const name = printable(path);
   const content = after?.kind === "file" && after.digest ? planned.desired.contents.get(after.digest) : undefined;
-  const wasSensitive = planned.base.entries.get(path)?.sensitive === true;
-  if (hides(path) || wasSensitive || content?.sensitive === true) return `${name}: sensitive, not shown`;
+  if (hides(path) || content?.sensitive === true) return `${name}: sensitive, not shown`;
   if (content === undefined || (before !== undefined && before.kind !== "file"))
     return `${name}: ${describe(before)} in the session, ${describe(after)} declared`;
   const foundBytes = before?.sizeBytes ?? 0;

@@ -73,6 +73,22 @@ describe("a saved plan with a secret", () => {
     expect([finished.code, finished.stdout + finished.stderr]).toEqual([code, expect.stringMatching(said)]);
   });
 
+  it.each([
+    ["is deleted", "files: [{ path: a.txt, content: a }]\n", /sealed/],
+    ["is no secret any more", "files: [{ path: .pin, content: public }, { path: a.txt, content: a }]\n", /sealed/],
+    ["moves", "files: [{ path: .code, content: '1234', sensitive: true }, { path: a.txt, content: a }]\n", /"move"/],
+  ])("hides it also when it %s", async (_what, files, text) => {
+    const { cwd } = await saved("1234");
+    await run(["apply", "--local"], { cwd, env: { PIN: "1234" } });
+    writeFileSync(join(cwd, "agb-sync.yaml"), `version: 1\nroot: /w\n${files}`);
+    const { stdout } = await run(["plan", "--local", "--out", "p.json", "--json", "--diff"], { cwd });
+    const plan = readFileSync(join(cwd, "p.json"), "utf8");
+    expect(plan).toMatch(text);
+    expect(plan + stdout).not.toContain(sha256("1234"));
+    const { code } = await run(["apply", "p.json", "--local"], { cwd });
+    expect(code).toBe(0);
+  });
+
   it("is refused when the secret in the session has changed", async () => {
     const { cwd } = await saved("1234");
     await run(["apply", "--local"], { cwd, env: { PIN: "1111" } });

@@ -18,6 +18,7 @@ import { doing } from "../local-fault.ts";
 import { renderCosts } from "../phase-costs.ts";
 import { plural } from "../plural.ts";
 import type { IsSensitive } from "../public-plan.ts";
+import { hiddenIn } from "../public-plan.ts";
 import { renderPlan } from "../render-plan.ts";
 import { isIncomplete, renderReport } from "../render-report.ts";
 
@@ -136,7 +137,9 @@ function readSavedPlan(context: Context, named: string): SavedPlan {
 function asSaved(planned: Planned, saved: SavedPlan, hides: IsSensitive): Planned {
   const { plan } = planned;
   const isSame = plan.sessionId === saved.sessionId && plan.root === saved.root;
-  const { changed, plan: narrowed } = isSame ? matchSaved(saved, plan, hides) : { changed: [], plan };
+  const { changed, plan: narrowed } = isSame
+    ? matchSaved(saved, plan, hiddenIn(planned, hides))
+    : { changed: [], plan };
   if (!isSame || changed.length > 0) {
     const what = isSame
       ? `these paths changed since it was made: ${changed.map(printable).join(", ")}`

@@ -7,7 +7,7 @@ import { printable } from "../../tree/printable.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
 import { doing } from "../local-fault.ts";
-import { publicPlan } from "../public-plan.ts";
+import { hiddenIn, publicPlan } from "../public-plan.ts";
 import { renderPlan } from "../render-plan.ts";
 
 type Options = CommonOptions & { readonly diff?: boolean; readonly exitCode?: boolean; readonly out?: string };
@@ -33,13 +33,14 @@ export async function run(context: Context, given?: string, own: Options = {}): 
       if (console.isVerbose) console.say(`strategy ${planned.strategy}: ${printable(planned.strategyReason)}`);
       if (own.diff === true) {
         const { renderDiffs } = await import("../render-diff.ts");
-        for await (const diff of renderDiffs(planned, context.hides, console.ink)) console.print(`\n${diff}`);
+        for await (const diff of renderDiffs(planned, hiddenIn(planned, context.hides), console.ink))
+          console.print(`\n${diff}`);
       }
     }
     if (own.out !== undefined) {
       const file = resolve(context.cwd, own.out);
       const source = path === "-" ? "-" : resolve(context.cwd, findManifest(path, context.cwd));
-      const text = formatSavedPlan(plan, source, context.hides);
+      const text = formatSavedPlan(plan, source, hiddenIn(planned, context.hides));
       doing(`write ${own.out}`, () => writeFileSync(file, text, { mode: 0o600 }));
       console.say(`saved: apply exactly this with: agb-sync apply ${printable(own.out)}`);
     }
