@@ -35,7 +35,6 @@ export type ErrorCode =
   | "OUTSIDE_ROOT"
   | "NOT_POSSIBLE_HERE"
   | "BAD_ANSWER"
-  | "NOT_AGB"
   | "TOOL_FAILED"
   // reconciliation
   | "STALE_PLAN"

@@ -263,7 +263,8 @@ export async function applyPlan(planned: Planned, manifest: Manifest, options: R
 /** Every step was applied and nothing was left in conflict: what `run:` waits for. */
 export function isComplete(report: ApplyReport): boolean {
   const isApplied = report.outcomes.every(({ result }) => result.status === "applied");
-  return isApplied && report.verified && report.conflicts.length + report.plan.unsupported.length === 0;
+  const left = report.conflicts.length + report.plan.unsupported.length + report.unreadable.length;
+  return isApplied && report.verified && left === 0;
 }
 
 /** The paths that an apply changed, where they came from and where they went. */

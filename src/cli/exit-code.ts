@@ -49,7 +49,6 @@ const byErrorCode: Partial<Record<ErrorCode, number>> = {
   UNAVAILABLE: exitCodes.unreachable,
   THROTTLED: exitCodes.unreachable,
   TIMEOUT: exitCodes.unreachable,
-  NOT_AGB: exitCodes.unreachable,
   SESSION_NOT_FOUND: exitCodes.unreachable,
   SESSION_GONE: exitCodes.unreachable,
   SESSION_FAILED: exitCodes.unreachable,
