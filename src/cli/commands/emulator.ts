@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { parseBehaviour } from "../../emulator/parse-behaviour.ts";
 import { parseFaults } from "../../emulator/parse-faults.ts";
+import { parseMissingTools } from "../../emulator/parse-missing-tools.ts";
 import { startEmulator } from "../../emulator/start-emulator.ts";
 import { UsageError } from "../../errors.ts";
 import { printable } from "../../tree/printable.ts";
@@ -35,7 +36,7 @@ export async function run(context: Context, options: Options): Promise<number> {
     ...(options.latency === undefined ? {} : { latencyMs: duration("--latency", options.latency) }),
     ...(options.transferLag === undefined ? {} : { transferLagMs: duration("--transfer-lag", options.transferLag) }),
     ...(options.fault === undefined ? {} : { faults: parseFaults(options.fault) }),
-    missingTools: options.without?.split(",").filter((tool) => tool !== "") ?? [],
+    missingTools: parseMissingTools(options.without ?? ""),
     link: options.link ?? false,
   });
   const { console } = context;
