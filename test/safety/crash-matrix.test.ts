@@ -62,7 +62,7 @@ const tally: string[] = [];
 afterAll(() => process.stdout.write(`${tally.join("\n")}\n`));
 
 describe.each(kinds)("crash matrix: $name (S2, S6, S7, S8, S11, S20, S31, S34)", ({ name, strategy, options }) => {
-  it("survives every fault at every request", { timeout: isFull ? 1_200_000 : 100_000 }, async () => {
+  it("survives every fault at every request", { timeout: isFull ? 1_200_000 : 300_000 }, async () => {
     let strike: { readonly at: number; readonly fault: Action | "dead" } | undefined;
     let count = -1;
     const emulator = await startEmulator({

@@ -41,7 +41,7 @@ afterAll(() => process.stdout.write(`${tally.join("\n")}\n`));
 
 describe.each(kinds)("$name", ({ name, strategy, options, every }) => {
   it("survives the end of its process at any request (S2, S6, S22, S31, S32, S33)", {
-    timeout: isFull ? 1_200_000 : 90_000,
+    timeout: isFull ? 1_200_000 : 300_000,
   }, async () => {
     const isDirectoryLeft = options.missingTools !== undefined;
     let count = -1;
