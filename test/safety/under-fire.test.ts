@@ -63,7 +63,7 @@ describe("random faults", () => {
 });
 
 describe.each(kinds)("$name", ({ strategy, open, name }) => {
-  it("never interleaves two applies (S22)", { timeout: 60_000 }, async () => {
+  it("never interleaves two applies (S22)", { timeout: 180_000 }, async () => {
     const { session, rootDirectory } = await open();
     const directories = [temporaryDirectory(), temporaryDirectory()] as const;
     const contents = (who: number, round: number) =>
@@ -84,7 +84,7 @@ describe.each(kinds)("$name", ({ strategy, open, name }) => {
     }
   });
 
-  it("never follows a directory that turns into a link out of the root (S25)", { timeout: 60_000 }, async () => {
+  it("never follows a directory that turns into a link out of the root (S25)", { timeout: 180_000 }, async () => {
     const { session, rootDirectory } = await open();
     const directory = temporaryDirectory();
     const canary = temporaryDirectory();
@@ -165,7 +165,7 @@ describe.each(kinds)("$name", ({ strategy, open, name }) => {
 describe("request budgets of the batch strategy", () => {
   const requestsOf = (session: Session) => session.openWorkspace("/tmp/workspace").transport.counters.requests;
 
-  it("do not grow with the number of files", { timeout: 60_000 }, async () => {
+  it("do not grow with the number of files", { timeout: 180_000 }, async () => {
     const emulator = await sharedEmulator();
     const directory = temporaryDirectory();
     const fresh: number[] = [];

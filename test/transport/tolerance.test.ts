@@ -38,13 +38,13 @@ const services: readonly (readonly [name: string, options: EmulatorOptions])[] =
 ];
 
 describe("a service with", () => {
-  it.each(services)("%s", { timeout: 30_000 }, async (_name, options) => {
+  it.each(services)("%s", { timeout: 120_000 }, async (_name, options) => {
     expect(await tryOut(options)).toEqual([]);
   });
 
   it.skipIf(!existsSync("/bin/busybox") && !existsSync("/usr/bin/busybox"))(
     "BusyBox alone",
-    { timeout: 30_000 },
+    { timeout: 120_000 },
     async () => {
       expect(await tryOut({ userland: "busybox" })).toEqual([]);
     },
