@@ -8,12 +8,13 @@ import type { OpenRoot } from "./commit-fresh.ts";
 import { placeOf, siblingPath } from "./commit-fresh.ts";
 
 const uuid = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
+const wholeUuid = new RegExp(`^${uuid.source}$`);
 /** What a file of the state is called before it is complete. */
 const halfWritten = new RegExp(`^(?:\\.${uuid.source}\\.agb-sync-new|base\\.\\d+\\.new)$`);
 
 /**
- * Removes what killed applies left: roots that never went live, and half-written state (of stages: steps-engine.ts); nothing of an apply that
- * may still be at work, and nothing that is merely called alike. What cannot be removed is in nobody's way and stays.
+ * Removes what killed applies left: roots that never went live, half-written state and empty stages (others: see
+ * steps-engine.ts); nothing of an apply that may still be at work, and nothing that is merely called alike. What cannot be removed is in nobody's way and stays.
  */
 export async function removeLeftovers(
   transport: EmbeddedTransport,
@@ -27,6 +28,12 @@ export async function removeLeftovers(
       const path = childPath(directory, name);
       if (halfWritten.test(name) && isOld(transport, path)) await removeIfPossible(transport, path);
     }
+  }
+  const stages = statePath("stage");
+  for (const name of namesIn(transport, stages)) {
+    const stage = childPath(stages, name);
+    const isEmptyStage = wholeUuid.test(name) && namesIn(transport, stage).length === 0;
+    if (isEmptyStage && isOld(transport, stage)) await removeIfPossible(transport, stage);
   }
 }
 
