@@ -57,18 +57,18 @@ export class EmbeddedTransport implements Transport {
   readonly root: string;
   readonly counters: Counters = { requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 };
   readonly directory: string;
-  /** The root below `directory`, normal and without slashes around it. */
-  readonly innerRoot: string;
   /** All work in the session's files gives way by this. */
   readonly turns = new Turns();
   readonly #options: EmbeddedOptions;
+  /** The root below `directory`, normal and without slashes around it. */
+  readonly #innerRoot: string;
   #hasBegun = false;
 
   constructor(options: EmbeddedOptions) {
     this.#options = options;
     this.directory = realDirectory(resolve(options.directory));
     this.root = options.root;
-    this.innerRoot = options.root.split("/").filter(Boolean).join("/");
+    this.#innerRoot = options.root.split("/").filter(Boolean).join("/");
     this.sessionId = sessionIdOf(this.directory);
   }
 
@@ -276,8 +276,8 @@ export class EmbeddedTransport implements Transport {
   }
 
   #inner(path: WorkspacePath): string {
-    if (path === "") return this.innerRoot;
-    return this.innerRoot === "" ? path : `${this.innerRoot}/${path}`;
+    if (path === "") return this.#innerRoot;
+    return this.#innerRoot === "" ? path : `${this.#innerRoot}/${path}`;
   }
 
   #inParent<Result>(path: WorkspacePath, work: (own: string) => Result): Result {
