@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -47,19 +47,32 @@ describe("what a killed apply left is gone after the next one", () => {
     expect(readdirSync(dirname(root))).toEqual(["workspace"]);
   });
 
-  it.each(["bytes", "step"])("of its stage, killed at the first event of kind %s", async (dieAt) => {
+  it.each([
+    { name: "while it stages", dieAt: "bytes" },
+    { name: "while it moves into place", dieAt: "a/file0" },
+  ])("of its stage, killed $name", async ({ dieAt }) => {
     const { directory, local, root, applyHere } = prepare();
     await applyHere();
-    const names = Array.from({ length: 200 }, (_, index) => [`a/file${index}`, `${index}`]);
+    const names = Array.from({ length: 2000 }, (_, index) => [`a/file${index}`, `${index}`]);
     layOut(join(directory, "source"), Object.fromEntries(names));
     expect(runProgram("apply-program.ts", [directory, local, dieAt]).signal).toBe("SIGKILL");
-    // At the first step's event every content has been moved into place already.
-    expect(readdirSync(join(root, ".agb-sync/stage/content")).length > 0).toBe(dieAt === "bytes");
-    for (const name of readdirSync(join(root, ".agb-sync/stage"))) age(join(root, ".agb-sync/stage", name));
+    expect(readdirSync(join(root, ".agb-sync/stage"))).toHaveLength(2);
     await applyHere();
-    expect(Object.keys(look(join(root, ".agb-sync/stage")))).toEqual(["content"]);
+    expect(look(join(root, ".agb-sync/stage"))).toEqual({ content: expect.stringMatching(/directory$/) });
     expect(readdirSync(join(root, ".agb-sync/locks"))).toEqual([]);
     expect(look(root)).toEqual(look(join(directory, "source")));
+  });
+
+  it("but not what had been set aside from the workspace: that becomes a backup", async () => {
+    const { directory, root, applyHere } = prepare();
+    await applyHere();
+    const stage = join(root, ".agb-sync/stage", id);
+    mkdirSync(stage, { recursive: true });
+    writeFileSync(join(stage, "held-3"), "the only copy");
+    layOut(join(directory, "source"), { other: "2 new" });
+    await applyHere();
+    const [backup = ""] = readdirSync(join(root, ".agb-sync/backup"));
+    expect(readFileSync(join(root, ".agb-sync/backup", backup, "held-3"), "utf8")).toBe("the only copy");
   });
 
   it("of the state it was writing, and of a stage and a root that it had only just begun", async () => {
@@ -83,10 +96,12 @@ describe("what a killed apply left is gone after the next one", () => {
     await applyHere();
     const beside = () => readdirSync(dirname(root));
     const state = () => Object.keys(look(join(root, ".agb-sync")));
-    // Fresh ones may belong to somebody who is at work.
+    // Fresh ones may belong to somebody who is at work; a stage cannot, with the lock held.
     expect([...beside(), ...state()]).toEqual(
-      expect.arrayContaining([`.workspace.agb-sync-${id}`, `stage/${id}`, "base.7.new"]),
+      expect.arrayContaining([`.workspace.agb-sync-${id}`, `.${id}.agb-sync-new`, "base.7.new"]),
     );
+    expect(state()).not.toContain(`stage/${id}`);
+    make();
     for (const path of left) age(path);
     layOut(join(directory, "source"), { other: "3 new" });
     await applyHere();

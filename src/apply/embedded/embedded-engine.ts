@@ -39,7 +39,7 @@ export class EmbeddedEngine implements Engine {
     const { directory, root } = this.#transport;
     const open = (place: string) => new EmbeddedTransport({ directory, root: place, syncsEachFile: false, onRead });
     const transport = open(root);
-    await removeLeftovers(transport, open, signal);
+    await removeLeftovers(transport, open, request, signal);
     if (!request.rootExists) return await commitFresh(root, open, request, index, signal);
     const result = await commitBySteps(transport, request, CONCURRENCY, signal);
     await writeIndex(transport, index);
