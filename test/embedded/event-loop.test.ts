@@ -1,6 +1,6 @@
-import { mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "../../src/connect.ts";
 import type { ProgressEvent } from "../../src/progress.ts";
 import type { ReconcileOptions } from "../../src/reconcile.ts";
@@ -18,9 +18,13 @@ async function prepare() {
   return { manifest: mirrorOf(directory), session, root: join(local, "tmp/workspace") };
 }
 
-/** Options whose signal is aborted by a timer, which is set when `isTime` first says so. */
-function stoppedBy(isTime: (event: ProgressEvent) => boolean): ReconcileOptions {
+/** Options whose signal is aborted by a timer once `isTime` says so of an event, or of nothing but the time. */
+function stoppedBy(isTime: (event?: ProgressEvent) => boolean): ReconcileOptions {
   const controller = new AbortController();
+  const timer = setInterval(() => {
+    if (isTime()) controller.abort();
+  }, 1);
+  onTestFinished(() => clearInterval(timer));
   let isSet = false;
   const onEvent = (event: ProgressEvent) => {
     if (isSet || !isTime(event)) return;
@@ -34,7 +38,7 @@ describe.each(["batch", "steps"] as const)("timers and signals get their turn, %
   it("during a commit in place", async () => {
     const { manifest, session, root } = await prepare();
     mkdirSync(root, { recursive: true });
-    const stopped = stoppedBy(({ type }) => type === "step");
+    const stopped = stoppedBy(() => existsSync(join(root, "d0/f0")));
     const report = await apply(manifest, session, { ...stopped, strategy });
     const ends = report.outcomes.map(({ result }) => result.status);
     expect(ends).toContain("applied");
@@ -44,7 +48,7 @@ describe.each(["batch", "steps"] as const)("timers and signals get their turn, %
   it("while new bytes are staged", async () => {
     const { manifest, session, root } = await prepare();
     mkdirSync(root, { recursive: true });
-    const stopped = stoppedBy(({ type }) => type === "bytes");
+    const stopped = stoppedBy((event) => event?.type === "bytes");
     const outcome = await apply(manifest, session, { ...stopped, strategy }).then(
       ({ outcomes }) => outcomes.every(({ result }) => result.status !== "applied"),
       () => true,
@@ -56,14 +60,14 @@ describe.each(["batch", "steps"] as const)("timers and signals get their turn, %
   it("during a scan", async () => {
     const { manifest, session, root } = await prepare();
     layOut(root, files);
-    const stopped = stoppedBy((event) => event.type === "phase-start" && event.phase === "scan");
+    const stopped = stoppedBy((event) => event?.type === "phase-start" && event.phase === "scan");
     await expect(makePlan(manifest, session, { ...stopped, strategy })).rejects.toThrow(/abort/);
   });
 });
 
 it("a fresh root does not go live when it is stopped (S4, S33)", async () => {
   const { manifest, session, root } = await prepare();
-  const stopped = stoppedBy(({ type }) => type === "bytes");
+  const stopped = stoppedBy((event) => event?.type === "bytes");
   await expect(apply(manifest, session, { ...stopped, strategy: "batch" })).rejects.toThrow(/abort/);
   expect(readdirSync(join(root, ".."))).toEqual([]);
 });
