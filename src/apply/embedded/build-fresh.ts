@@ -1,9 +1,11 @@
-import { closeSync, constants, fchmodSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, fchmodSync, lstatSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { AgbSyncError, TransportError } from "../../errors.ts";
+import type { Step } from "../../plan/plan.ts";
 import { changeBase, emptyBase } from "../../state/base.ts";
 import { writeBase } from "../../state/base-store.ts";
+import { changeMode } from "../../transport/embedded/change-mode.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
-import { hashFiles } from "../../transport/embedded/hash-files.ts";
+import { hashFiles, neighbours } from "../../transport/embedded/hash-files.ts";
 import type { Reading } from "../../transport/embedded/read-session-file.ts";
 import { hashOwn } from "../../transport/embedded/read-session-file.ts";
 import type { Content } from "../../tree/content.ts";
@@ -34,9 +36,7 @@ export async function buildFresh(
   signal: AbortSignal,
 ): Promise<CommitResult> {
   const steps = request.steps.map(({ step }) => step);
-  for (const step of steps) {
-    if (step.op === "create-directory") await building.createDirectory(step.path, step.mode | OWNER_ALL, signal);
-  }
+  await makeDirectories(building, steps, signal);
   const writes = writesOf(request);
   await writeAll(building, writes, request, signal);
   for (const step of steps) if (step.op === "create-link") await building.createLink(step.path, step.target, signal);
@@ -52,6 +52,25 @@ export async function buildFresh(
   await writeBase(building, changeBase(base, changes, request.desiredDigest), signal);
   results.forEach((result, index) => request.onStep(index, result));
   return { results, verified: true, backupPath: undefined };
+}
+
+/** Parents come before children; neighbours are made through one opening of the directory above them. */
+async function makeDirectories(building: EmbeddedTransport, steps: readonly Step[], signal: AbortSignal) {
+  const modes = new Map(
+    steps.flatMap((step) => (step.op === "create-directory" ? [[step.path, step.mode | OWNER_ALL]] : [])),
+  );
+  for (const group of neighbours([...modes.keys()])) {
+    await building.turns.next();
+    signal.throwIfAborted();
+    building.inside(parentPath(group[0]), (at) => {
+      for (const path of group) makeDirectory(at(baseName(path)), modes.get(path) ?? OWNER_ALL);
+    });
+  }
+}
+
+function makeDirectory(own: string, mode: number): void {
+  mkdirSync(own, mode);
+  if ((lstatSync(own).mode & 0o7777) !== mode) changeMode(own, mode);
 }
 
 function writesOf(request: CommitRequest): readonly Write[] {
@@ -120,19 +139,20 @@ function* batchesOf(writes: readonly Write[]): Generator<readonly Write[]> {
 async function writeSmall(building: EmbeddedTransport, batch: readonly Write[]): Promise<void> {
   const [first] = batch;
   if (first === undefined) return;
-  const bytes: Buffer[] = [];
+  const bytes: Uint8Array[][] = [];
   for (const { content } of batch) {
     const chunks: Uint8Array[] = [];
     for await (const chunk of content.open()) chunks.push(chunk);
-    bytes.push(Buffer.concat(chunks));
+    bytes.push(chunks);
   }
   building.inside(parentPath(first.path), (at) => {
     batch.forEach(({ path, mode }, index) => {
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
       const descriptor = openSync(at(baseName(path)), flags, 0o600);
       try {
-        const data = bytes[index] ?? Buffer.alloc(0);
-        for (let written = 0; written < data.byteLength; ) written += writeSync(descriptor, data, written);
+        for (const chunk of bytes[index] ?? []) {
+          for (let written = 0; written < chunk.byteLength; ) written += writeSync(descriptor, chunk, written);
+        }
         fchmodSync(descriptor, mode);
       } finally {
         closeSync(descriptor);

@@ -10,7 +10,7 @@ import { translate } from "./translate.ts";
 /** What says that a path is no file that can be read, not that reading failed. */
 const unreadable = ["NOT_FOUND", "NOT_A_DIRECTORY", "IS_A_DIRECTORY", "PERMISSION_DENIED", "OUTSIDE_ROOT"] as const;
 
-/** Files read through one opening of their directory. */
+/** Paths worked on through one opening of their directory. */
 const FILES_AT_A_TIME = 100;
 
 /**
@@ -34,32 +34,31 @@ export async function hashFiles(
   }
 }
 
-function* neighbours(paths: readonly WorkspacePath[]): Generator<readonly WorkspacePath[]> {
-  let group: WorkspacePath[] = [];
-  let parent: WorkspacePath | undefined;
+type Neighbours = [WorkspacePath, ...WorkspacePath[]];
+
+/** Runs of paths in one directory, each short enough to be worked on in one go. */
+export function* neighbours(paths: readonly WorkspacePath[]): Generator<Readonly<Neighbours>> {
+  let group: Neighbours | undefined;
   for (const path of paths) {
-    const own = parentPath(path);
-    if (group.length > 0 && (own !== parent || group.length === FILES_AT_A_TIME)) {
-      yield group;
-      group = [];
+    if (group !== undefined && group.length < FILES_AT_A_TIME && parentPath(group[0]) === parentPath(path)) {
+      group.push(path);
+      continue;
     }
-    parent = own;
-    group.push(path);
+    if (group !== undefined) yield group;
+    group = [path];
   }
-  if (group.length > 0) yield group;
+  if (group !== undefined) yield group;
 }
 
 /** Gives those that need a look of their own. */
 function hashTogether(
   transport: EmbeddedTransport,
-  group: readonly WorkspacePath[],
+  group: Readonly<Neighbours>,
   onRead: (path: WorkspacePath, reading: Reading) => void,
   hash: (localPath: string) => Reading | undefined,
 ): readonly WorkspacePath[] {
-  const [first] = group;
-  if (first === undefined) return [];
   const others = readable(() =>
-    transport.inside(parentPath(first), (at) =>
+    transport.inside(parentPath(group[0]), (at) =>
       group.filter((path) => {
         const reading = readable(() => hash(at(baseName(path))));
         if (reading !== undefined) onRead(path, reading);
