@@ -12,7 +12,7 @@ import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const { signal } = new AbortController();
 const MANIFEST = "version: 1\nroot: /tmp/workspace\ntrees: [{ source: source, path: . }]\n";
-const names = Array.from({ length: 200 }, (_, index) => `f${String(index).padStart(3, "0")}`);
+const names = Array.from({ length: 1000 }, (_, index) => `f${String(index).padStart(3, "0")}`);
 
 let emulator: Emulator;
 beforeAll(async () => {
@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(async () => await emulator.close());
 
-/** A session whose next apply has two hundred modes to set, one process each. */
+/** A session whose next apply has a thousand modes to set, one process each. */
 async function prepare() {
   const { session, rootDirectory } = await openOn(emulator);
   const cwd = temporaryDirectory();
