@@ -1,7 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import { lstatSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { messageOf } from "../errors.ts";
+import { hasErrno, messageOf } from "../errors.ts";
 import { suggest } from "../manifest/suggest.ts";
 
 /** What a source may be declared as. */
@@ -39,7 +39,7 @@ export function lookAtSource(localPath: string, wanted: SourceKind): SourceLook 
 
 /** Whether the file system said that there is nothing; ENOTDIR: what was a directory above it is something else. */
 export function isGone(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+  return hasErrno(error, "ENOENT", "ENOTDIR");
 }
 
 function missing(localPath: string, wanted: SourceKind, code: string): SourceLook {

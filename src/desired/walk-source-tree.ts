@@ -1,7 +1,7 @@
 import type { Dirent } from "node:fs";
 import { lstatSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { join, posix, sep } from "node:path";
-import { AgbSyncError, messageOf } from "../errors.ts";
+import { AgbSyncError, hasErrno, messageOf } from "../errors.ts";
 import type { TreeSpec } from "../manifest/manifest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { childPath, comparePaths, isStatePath, STATE_DIRECTORY, workspacePathFault } from "../tree/workspace-path.ts";
@@ -234,8 +234,7 @@ class Walk {
       return readlinkSync(localPath);
     } catch (error) {
       // EINVAL: something else stands there by now; the next look sees it.
-      const isOther = error instanceof Error && "code" in error && error.code === "EINVAL";
-      if (!isGone(error) && !isOther) this.#unreadable.push(localPath);
+      if (!isGone(error) && !hasErrno(error, "EINVAL")) this.#unreadable.push(localPath);
       return undefined;
     }
   }

@@ -1,5 +1,6 @@
 import { closeSync, constants, lstatSync, openSync, readlinkSync, type Stats } from "node:fs";
 import { join } from "node:path";
+import { hasErrno } from "../errors.ts";
 import { SessionFilesError } from "./session-files-error.ts";
 import { homeDirectory } from "./session-tree.ts";
 
@@ -84,9 +85,7 @@ class Walk {
       this.descriptors.push(openSync(`${this.here()}/${name}`, openDirectory));
       return true;
     } catch (error) {
-      if (error instanceof Error && "code" in error && ["ENOTDIR", "ELOOP", "ENOENT"].includes(String(error.code))) {
-        return false;
-      }
+      if (hasErrno(error, "ENOTDIR", "ELOOP", "ENOENT")) return false;
       throw error;
     }
   }

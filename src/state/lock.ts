@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
-import { hasCode, TransportError } from "../errors.ts";
+import { hasCode, hasErrno, TransportError } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
 import { digestOf } from "../tree/digest.ts";
 import { printable } from "../tree/printable.ts";
@@ -246,6 +246,6 @@ function isRunning(processId: number): boolean {
     process.kill(processId, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
+    return hasErrno(error, "EPERM");
   }
 }

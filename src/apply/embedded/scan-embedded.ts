@@ -1,11 +1,10 @@
 import type { BigIntStats, Dirent } from "node:fs";
 import { lstatSync, readdirSync, readlinkSync } from "node:fs";
-import { hasCode, messageOf, TransportError } from "../../errors.ts";
+import { hasCode, hasErrno, messageOf, TransportError } from "../../errors.ts";
 import type { Base } from "../../state/base.ts";
 import { BASE_PATH, parseBase } from "../../state/base.ts";
 import type { StoredBase } from "../../state/base-store.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
-import { hasErrno } from "../../transport/embedded/errno.ts";
 import { hashFiles } from "../../transport/embedded/hash-files.ts";
 import type { Reading } from "../../transport/embedded/read-session-file.ts";
 import { hashSmall } from "../../transport/embedded/read-session-file.ts";

@@ -19,7 +19,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
-import { hasCode, TransportError } from "../../errors.ts";
+import { hasCode, hasErrno, TransportError } from "../../errors.ts";
 import type { Content } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { Entry, Mode } from "../../tree/entry.ts";
@@ -27,7 +27,6 @@ import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, isStatePath, parentPath } from "../../tree/workspace-path.ts";
 import type { Child, Counters, Features, MoveOptions, ShellRequest, ShellResult, Transport } from "../transport.ts";
 import { changeMode } from "./change-mode.ts";
-import { hasErrno } from "./errno.ts";
 import { foldsNames } from "./folds-names.ts";
 import { hashFiles } from "./hash-files.ts";
 import type { Reading } from "./read-session-file.ts";

@@ -1,8 +1,8 @@
 import type { BigIntStats } from "node:fs";
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
+import { hasErrno } from "../../errors.ts";
 import type { Digest } from "../../tree/digest.ts";
 import { DigestStream, digestOf } from "../../tree/digest.ts";
-import { hasErrno } from "./errno.ts";
 import type { Turns } from "./turns.ts";
 
 /** What tells versions of a file apart. */

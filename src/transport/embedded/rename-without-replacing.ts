@@ -1,6 +1,5 @@
 import { linkSync, lstatSync, renameSync, rmSync, unlinkSync } from "node:fs";
-import { TransportError } from "../../errors.ts";
-import { hasErrno } from "./errno.ts";
+import { hasErrno, TransportError } from "../../errors.ts";
 
 /**
  * Renames a file, link or directory to a name that is free. The link call refuses a name that is taken, however late

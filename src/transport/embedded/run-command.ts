@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
-import { TransportError } from "../../errors.ts";
+import { hasErrno, TransportError } from "../../errors.ts";
 import type { ShellRequest, ShellResult } from "../transport.ts";
-import { hasErrno } from "./errno.ts";
 
 /**
  * Runs a command in a process group of its own, which ends with the signal and at the timeout.

@@ -1,6 +1,6 @@
 import { closeSync, constants, lstatSync, mkdirSync, openSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { TransportError } from "../../errors.ts";
+import { hasErrno, TransportError } from "../../errors.ts";
 
 const hasDescriptorPaths = process.platform === "linux";
 /** Opens something only to reach it, which needs no permission on it; not in node:fs, the same number on every Linux. */
@@ -103,6 +103,6 @@ function makeDirectory(path: string): void {
   try {
     mkdirSync(path, 0o755);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (!hasErrno(error, "EEXIST")) throw error;
   }
 }

@@ -11,9 +11,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { hasCode, TransportError } from "../../errors.ts";
+import { hasCode, hasErrno, TransportError } from "../../errors.ts";
 import { digestOf, hexOf } from "../../tree/digest.ts";
-import { hasErrno } from "./errno.ts";
 import { renameWithoutReplacing } from "./rename-without-replacing.ts";
 
 const SESSION_FILE = ".agb-sync-session";
