@@ -3,6 +3,7 @@ import { AgbSyncError, hasCode } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { ContentStore } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
+import { hexOf } from "../tree/digest.ts";
 import type { Mode } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { childPath, statePath } from "../tree/workspace-path.ts";
@@ -88,7 +89,7 @@ export class StagedContents {
   #name(writes: readonly StagedWrite[]): void {
     const counts = new Map<string, number>();
     for (const { index, digest, mode } of writes) {
-      const name = `${digest.slice("sha256:".length)}-${mode.toString(8)}`;
+      const name = `${hexOf(digest)}-${mode.toString(8)}`;
       const count = counts.get(name) ?? 0;
       counts.set(name, count + 1);
       this.#paths.set(index, childPath(CONTENTS, `${name}-${count}`));

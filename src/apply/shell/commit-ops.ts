@@ -1,6 +1,7 @@
 import { targetOf } from "../../plan/order-steps.ts";
 import type { PlannedStep, Step } from "../../plan/plan.ts";
 import { quoteForShell } from "../../transport/shell-quote.ts";
+import type { Digest } from "../../tree/digest.ts";
 import type { Entry } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { ancestorsOf, baseName, parentPath } from "../../tree/workspace-path.ts";
@@ -14,9 +15,9 @@ export type Displaced = {
   readonly op: number;
   readonly position: number;
   readonly path: WorkspacePath;
-  readonly before: { readonly digest: string } | { readonly target: string };
+  readonly before: { readonly digest: Digest } | { readonly target: string };
   /** What was put in its place; undefined when it was only removed. */
-  readonly after: string | undefined;
+  readonly after: Digest | undefined;
   /** Whether it is removed at the end, after everything else was verified. */
   readonly isLate: boolean;
 };
@@ -26,7 +27,7 @@ export type Placed = {
   readonly op: number;
   readonly position: number;
   readonly path: WorkspacePath;
-  readonly digest: string;
+  readonly digest: Digest;
 };
 
 /** Everything the commit script does after its checks, as calls of its functions. Names are quoted words. */
@@ -37,7 +38,7 @@ export type CommitOps = {
   /** Paths where nothing may be when the commit begins. */
   readonly absent: readonly WorkspacePath[];
   /** Files whose bytes must still be those of the plan. */
-  readonly files: readonly { readonly path: WorkspacePath; readonly digest: string }[];
+  readonly files: readonly { readonly path: WorkspacePath; readonly digest: Digest }[];
   /** Links that must still point where the plan saw them pointing. */
   readonly links: readonly { readonly path: WorkspacePath; readonly target: string }[];
 };
@@ -339,7 +340,7 @@ function preconditions(steps: readonly PlannedStep[]): Pick<CommitOps, "absent" 
   const isFreed = (path: WorkspacePath) => freed.has(path) || ancestorsOf(path).some((ancestor) => freed.has(ancestor));
   const created = new Set(steps.flatMap(({ step }) => (step.op === "create-directory" ? [step.path] : [])));
   const absent: WorkspacePath[] = [];
-  const files: { path: WorkspacePath; digest: string }[] = [];
+  const files: { path: WorkspacePath; digest: Digest }[] = [];
   const links: { path: WorkspacePath; target: string }[] = [];
   const expect = (path: WorkspacePath, before: Entry | undefined) => {
     if (before?.kind === "file" && before.digest !== undefined) files.push({ path, digest: before.digest });

@@ -6,6 +6,7 @@ import { formatBaseHeader, formatBaseLine } from "../../state/base.ts";
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Content } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
+import { hexOf } from "../../tree/digest.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, comparePaths, parentPath } from "../../tree/workspace-path.ts";
 import type { CommitRequest } from "../engine.ts";
@@ -32,7 +33,7 @@ export type Lists = {
   /** Directories and links that base learns of. */
   readonly others: readonly WorkspacePath[];
 };
-type Hashed = { readonly path: string; readonly digest: string };
+type Hashed = { readonly path: string; readonly digest: Digest };
 
 export type PackParts = {
   readonly dialect: Dialect;
@@ -219,16 +220,8 @@ export function listsFor(ops: CommitOps, changed: readonly WorkspacePath[], next
   };
 }
 
-function hexOf(digest: string): string {
-  return digest.slice("sha256:".length);
-}
-
 /** What `hash_of` of the dialect gives for these files; "" for none. */
-export function digestOfLines(
-  files: readonly { readonly path: string; readonly digest: string }[],
-  order: "sorted" | "as given",
-  dialect: Dialect,
-): string {
+export function digestOfLines(files: readonly Hashed[], order: "sorted" | "as given", dialect: Dialect): string {
   if (files.length === 0) return "";
   const hash = createHash("sha256");
   const ordered = order === "sorted" ? files.toSorted((one, other) => comparePaths(one.path, other.path)) : files;
