@@ -5,16 +5,13 @@ import type { Conflict, PlannedStep, Step } from "../plan/plan.ts";
 import { backupName } from "../state/backups.ts";
 import type { MoveOptions, Transport } from "../transport/transport.ts";
 import type { Entry } from "../tree/entry.ts";
-import { sameContent } from "../tree/entry.ts";
+import { isClosed, OWNER_ALL, sameContent } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, childPath, parentPath, ROOT, statePath } from "../tree/workspace-path.ts";
 import type { CommitRequest, StepResult } from "./engine.ts";
 import { SetAside } from "./set-aside.ts";
 import { StagedContents, type StagedWrite } from "./staged-contents.ts";
-
-/** A directory that an owner without write permission cannot change: opened for the run, closed after it. */
-const OWNER_ALL = 0o700;
 
 /** One run through the steps of a plan with file calls. Each step ends applied, in conflict, failed or skipped. */
 export class StepRun {
@@ -236,7 +233,7 @@ export class StepRun {
         await this.#inWritable(step.path, () =>
           transport.createDirectory(step.path, step.mode | OWNER_ALL, this.#signal),
         );
-        if ((step.mode & OWNER_ALL) !== OWNER_ALL) this.#closedDirectories.set(step.path, step.mode);
+        if (isClosed(step.mode)) this.#closedDirectories.set(step.path, step.mode);
         return;
       case "write":
         await this.#replace(this.#contents.pathOf(index), step, index);
@@ -319,8 +316,7 @@ export class StepRun {
       const parent = parentPath(path);
       if (!hasCode(error, "PERMISSION_DENIED") || parent === ROOT || this.#closedDirectories.has(parent)) throw error;
       const entry = await this.#transport.stat(parent, this.#signal);
-      if (entry?.kind !== "directory" || entry.mode === undefined || (entry.mode & OWNER_ALL) === OWNER_ALL)
-        throw error;
+      if (entry?.kind !== "directory" || entry.mode === undefined || !isClosed(entry.mode)) throw error;
       this.#closedDirectories.set(parent, entry.mode);
       await this.#transport.setMode(parent, entry.mode | OWNER_ALL, this.#signal);
       await work();

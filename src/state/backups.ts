@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { AgbSyncError, hasCode } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
+import { isClosed, OWNER_ALL } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, childPath, comparePaths, isBelow, ROOT, statePath } from "../tree/workspace-path.ts";
@@ -16,7 +17,6 @@ export const BACKUPS_PATH = statePath("backup");
 export const KEPT_BACKUPS = 5;
 
 const LOCK_TIMEOUT_MS = 10_000;
-const OWNER_ALL = 0o700;
 
 /** A name that sorts by time and belongs to one apply or restore. */
 export function backupName(now: Date, id: string): string {
@@ -136,7 +136,7 @@ async function removeTree(transport: Transport, top: WorkspacePath, signal: Abor
     return;
   }
   const { mode = OWNER_ALL } = entry;
-  if ((mode & OWNER_ALL) !== OWNER_ALL) await transport.setMode(top, mode | OWNER_ALL, signal);
+  if (isClosed(mode)) await transport.setMode(top, mode | OWNER_ALL, signal);
   for (const { name, kind } of await transport.listDirectory(top, signal)) {
     const path = childPath(top, name);
     if (kind === "directory" || kind === "unknown") await removeTree(transport, path, signal);

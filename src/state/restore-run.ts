@@ -3,7 +3,7 @@ import { AgbSyncError, hasCode, TransportError } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Entry } from "../tree/entry.ts";
-import { sameContent, sameMode } from "../tree/entry.ts";
+import { isClosed, OWNER_ALL, sameContent, sameMode } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, comparePaths, parentPath, ROOT, statePath } from "../tree/workspace-path.ts";
@@ -18,8 +18,6 @@ export type Restored = {
   readonly backup: string | undefined;
 };
 
-/** A directory that its owner can list and change. */
-const OWNER_ALL = 0o700;
 /** Entries copied side by side. */
 const COPYING = 8;
 const CLEANUP_MS = 60_000;
@@ -174,14 +172,14 @@ export class RestoreRun {
   /** A directory can change its parent only while its owner may write in it. */
   async #move(from: WorkspacePath, to: WorkspacePath, entry: Entry, signal: AbortSignal): Promise<void> {
     const mode = entry.kind === "directory" ? (entry.mode ?? OWNER_ALL) : OWNER_ALL;
-    const isClosed = (mode & OWNER_ALL) !== OWNER_ALL;
-    if (isClosed) await this.#transport.setMode(from, mode | OWNER_ALL, signal);
+    const mustOpen = isClosed(mode);
+    if (mustOpen) await this.#transport.setMode(from, mode | OWNER_ALL, signal);
     let place = from;
     try {
       await this.#transport.move(from, to, { replace: false }, signal);
       place = to;
     } finally {
-      if (isClosed) await this.#transport.setMode(place, mode, AbortSignal.timeout(CLEANUP_MS));
+      if (mustOpen) await this.#transport.setMode(place, mode, AbortSignal.timeout(CLEANUP_MS));
     }
   }
 
@@ -198,7 +196,7 @@ export class RestoreRun {
       if (!hasCode(error, "PERMISSION_DENIED") || parent === ROOT || this.#closedDirectories.has(parent)) throw error;
       const entry = await this.#transport.stat(parent, signal);
       const mode = entry?.kind === "directory" ? (entry.mode ?? OWNER_ALL) : OWNER_ALL;
-      if ((mode & OWNER_ALL) === OWNER_ALL) throw error;
+      if (!isClosed(mode)) throw error;
       await this.#transport.setMode(parent, mode | OWNER_ALL, signal).catch((cause: unknown) => {
         throw hasCode(cause, "PERMISSION_DENIED") ? error : cause;
       });

@@ -6,6 +6,14 @@ import { comparePaths } from "./workspace-path.ts";
 /** Permission bits, 0 to 0o7777. Undefined in an actual tree when the session cannot tell. */
 export type Mode = number;
 
+/** The bits without which its owner cannot list, enter and change a directory: set while there is work in it. */
+export const OWNER_ALL = 0o700;
+
+/** Whether a directory of this mode has to be opened before its owner can work in it. */
+export function isClosed(mode: Mode): boolean {
+  return (mode & OWNER_ALL) !== OWNER_ALL;
+}
+
 export type DirectoryEntry = { readonly kind: "directory"; readonly mode?: Mode };
 
 /** A file without `digest` was seen by a scan but not hashed: unknown, and equal to nothing. */

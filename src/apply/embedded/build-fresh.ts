@@ -9,6 +9,7 @@ import { hashFiles, neighbours } from "../../transport/embedded/hash-files.ts";
 import type { Reading } from "../../transport/embedded/read-session-file.ts";
 import { hashOwn } from "../../transport/embedded/read-session-file.ts";
 import type { Content } from "../../tree/content.ts";
+import { isClosed, OWNER_ALL } from "../../tree/entry.ts";
 import { printable } from "../../tree/printable.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, parentPath } from "../../tree/workspace-path.ts";
@@ -19,7 +20,6 @@ import type { SessionIndex } from "./session-index.ts";
 /** Files up to this size are written many at a time, through one open directory. */
 const SMALL_BYTES = 64 * 1024;
 const BATCH_FILES = 128;
-const OWNER_ALL = 0o700;
 
 type Write = { readonly path: WorkspacePath; readonly mode: number; readonly content: Content };
 
@@ -42,7 +42,7 @@ export async function buildFresh(
   for (const step of steps) if (step.op === "create-link") await building.createLink(step.path, step.target, signal);
   await verifyAll(building, writes, index, signal);
   for (const step of steps.toReversed()) {
-    if (step.op === "create-directory" && (step.mode & OWNER_ALL) !== OWNER_ALL) {
+    if (step.op === "create-directory" && isClosed(step.mode)) {
       await building.setMode(step.path, step.mode, signal);
     }
   }

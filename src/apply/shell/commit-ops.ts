@@ -3,6 +3,7 @@ import type { PlannedStep, Step } from "../../plan/plan.ts";
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { Entry } from "../../tree/entry.ts";
+import { isClosed, OWNER_ALL } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { ancestorsOf, baseName, parentPath } from "../../tree/workspace-path.ts";
 import { awaitedBy } from "../step-run.ts";
@@ -43,8 +44,6 @@ export type CommitOps = {
   readonly links: readonly { readonly path: WorkspacePath; readonly target: string }[];
 };
 
-/** An owner can always change what is in a directory while the commit runs; its mode is set at the end. */
-export const OWNER_ALL = 0o700;
 /** Names in one line: enough to make forks rare, few enough for the limit of one command line. */
 const NAMES_BYTES = 60_000;
 
@@ -99,7 +98,7 @@ class OpsBuilder {
     this.#ops.push({ line: "checkpoint", steps: [] });
     this.#addDeletions(this.#all(isFinal));
     for (const { step } of this.#all((one) => one.op === "create-directory")) {
-      if (step.op !== "create-directory" || (step.mode & OWNER_ALL) === OWNER_ALL) continue;
+      if (step.op !== "create-directory" || !isClosed(step.mode)) continue;
       if (this.#all((other) => other.op === "set-mode" && other.path === step.path).length > 0) continue;
       this.#add(step.path, [], `C ${octal(step.mode)} ${quoteForShell(baseName(step.path))}`, []);
     }

@@ -7,13 +7,13 @@ import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Content } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
 import { hexOf } from "../../tree/digest.ts";
+import { isClosed, OWNER_ALL } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, comparePaths, parentPath } from "../../tree/workspace-path.ts";
 import type { CommitRequest } from "../engine.ts";
 import type { Archive, ArchiveEntry } from "./archive.ts";
 import { isPlainName, packArchive } from "./archive.ts";
 import type { CommitOps } from "./commit-ops.ts";
-import { OWNER_ALL } from "./commit-ops.ts";
 import type { Dialect } from "./dialect.ts";
 
 /** Larger files that occur twice are copied in the session. */
@@ -159,7 +159,7 @@ function listsOf({ base, next, changes, ops, lists }: PackParts): readonly Archi
 export function freshSteps(request: CommitRequest): CommitRequest["steps"] {
   return request.steps.flatMap(({ step }): CommitRequest["steps"] => {
     if (step.op === "create-link") return [{ step, after: [] }];
-    if (step.op !== "create-directory" || (step.mode & OWNER_ALL) === OWNER_ALL) return [];
+    if (step.op !== "create-directory" || !isClosed(step.mode)) return [];
     const closing = { op: "set-mode", path: step.path, mode: step.mode, before: undefined } as const;
     return [{ step: closing, after: [] }];
   });

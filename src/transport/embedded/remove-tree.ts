@@ -1,10 +1,8 @@
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { isClosed, OWNER_ALL } from "../../tree/entry.ts";
 import { changeMode } from "./change-mode.ts";
 import { inDirectory } from "./safe-directory.ts";
 import type { Turns } from "./turns.ts";
-
-/** A directory without these cannot be emptied by its owner. */
-const OWNER_ALL = 0o700;
 
 /**
  * Removes `name` in the directory `inner` below `top`, with everything in it and following no link, even one that is
@@ -30,6 +28,6 @@ function unlinkOrOpen(own: string): boolean {
     if (stats !== undefined) unlinkSync(own);
     return false;
   }
-  if ((stats.mode & OWNER_ALL) !== OWNER_ALL) changeMode(own, stats.mode | OWNER_ALL);
+  if (isClosed(stats.mode)) changeMode(own, stats.mode | OWNER_ALL);
   return true;
 }
