@@ -31,6 +31,7 @@ export type Invoke = (
 
 type Lazily = <Args extends readonly unknown[]>(load: () => Promise<Action<Args>>) => (...args: Args) => Promise<void>;
 
+const lockTimeout = ["--lock-timeout <time>", "how long to wait for another apply", "10s"] as const;
 const JSON_HELP = "JSON for machines: one object a line, an error the last of them; a list of none has no line";
 
 /** Every command with its options and help. Loads no command: help and mistakes need none. */
@@ -166,6 +167,7 @@ function addBackups(program: Command, lazily: Lazily): void {
   const restore = [`backups restore ${name} --local`, `backups restore ${name} notes.md`];
   withOptions(add(backups, "restore <name> [paths...]", "bring a backup, or some of its paths, back", restore), session)
     .option(...manifest)
+    .option(...lockTimeout)
     .action(lazily(async () => (await import("./commands/backups.ts")).restore));
 }
 
@@ -247,7 +249,7 @@ function changes(command: Command): Command {
     .option("--no-backup", "do not keep what is replaced or deleted")
     .option("--allow-mass-delete", "delete even if it is most of what is there")
     .option("--max-delete <n>", "stop when more would be deleted: 10 or 10%")
-    .option("--lock-timeout <time>", "how long to wait for another apply", "10s");
+    .option(...lockTimeout);
 }
 
 /** `session list`, without the name of the program. */

@@ -47,8 +47,8 @@ export async function pathsInBackup(
   return leaves.map(({ path }) => path);
 }
 
-/** How a restore waits for the lock; by default ten seconds, as this process. */
-export type RestoreOptions = { readonly lock?: { readonly owner: string; readonly timeoutMs: number } };
+/** How long a restore waits for somebody else's lock; ten seconds by default. */
+export type RestoreOptions = { readonly lockTimeoutMs?: number };
 
 /**
  * Brings files of a backup back to where they were, or those at and below `wanted`. What stands there now, or where a
@@ -74,7 +74,8 @@ export async function restoreBackup(
     .map(notIn(name));
   if (chosen.length === 0) return { restored: [], failed, backup: undefined };
   const owner = `a restore on ${hostname()} (process ${process.pid})`;
-  const lock = await acquireLock(transport, options.lock ?? { owner, timeoutMs: LOCK_TIMEOUT_MS }, signal);
+  const { lockTimeoutMs: timeoutMs = LOCK_TIMEOUT_MS } = options;
+  const lock = await acquireLock(transport, { owner, timeoutMs }, signal);
   try {
     const result = await new RestoreRun(transport, backupName(now, randomUUID()), modes, signal).finish(chosen);
     return { ...result, failed: [...result.failed, ...failed] };

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -32,7 +33,8 @@ describe("agb-sync", () => {
     const cwd = project(simple);
     const plan = await run(["plan", "--local", "--exit-code"], { cwd });
     expect([plan.code, plan.stdout]).toEqual([2, expect.stringContaining("+ a.txt")]);
-    expect(existsSync(join(cwd, ".agb-sync/local/tmp/workspace"))).toBe(false);
+    for (const command of ["status", "verify", "unlock"]) await run([command, "--local"], { cwd });
+    expect(readdirSync(cwd), "commands that only look leave no trace (S16)").toEqual(["agb-sync.yaml"]);
     const applied = await run(["apply", "--local"], { cwd });
     expect([applied.code, applied.stdout]).toEqual([0, expect.stringContaining("Applied: 1 created")]);
     expect(readFileSync(join(cwd, ".agb-sync/local/tmp/workspace/a.txt"), "utf8")).toBe("hello\n");
@@ -56,8 +58,20 @@ describe("agb-sync", () => {
     const { stdout } = await run(["backups", "list", "--local", "--json"], { cwd });
     const { name, paths } = JSON.parse(stdout);
     expect(paths).toEqual(["a.txt"]);
-    expect((await run(["backups", "restore", name, "--local"], { cwd })).code).toBe(0);
+    const root = join(cwd, ".agb-sync/local/tmp/workspace");
+    execFileSync("mkfifo", [join(root, ".agb-sync/backup", name, "pipe")]);
+    const restored = await run(["backups", "restore", name, "--local"], { cwd });
+    expect(restored).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/restored a\.txt\n.*Restored 1 path; 1 not restored, left as they were/s),
+      stderr: expect.stringMatching(/not restored: pipe: .*FIFO/),
+    });
     expect(readFileSync(file, "utf8")).toBe("edited in the session\n");
+    const wrong = await run(["backups", "restore", name, "b.txt", "--local", "--json"], { cwd });
+    expect([wrong.code, JSON.parse(wrong.stdout)]).toEqual([
+      1,
+      expect.objectContaining({ restored: [], failed: [{ path: "b.txt", message: expect.stringContaining("b.txt") }] }),
+    ]);
   });
 
   it("applies a saved plan as it is, and refuses it when one of its paths has changed (S23, S37)", async () => {

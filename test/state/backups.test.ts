@@ -128,7 +128,7 @@ describe.each(kinds)("$name", ({ strategy, isFull, open }) => {
   it("waits for the lock, and names its holder (S22)", async () => {
     const { transport, root, name } = await replaced();
     const lock = await acquireLock(transport, { owner: "the holder", timeoutMs: 0 }, signal);
-    const impatient = { lock: { owner: "a test", timeoutMs: 0 } };
+    const impatient = { lockTimeoutMs: 0 };
     const outcome = restoreBackup(transport, name, [], now, signal, impatient);
     await expect(outcome).rejects.toMatchObject({ code: "LOCKED", message: expect.stringContaining("the holder") });
     await lock.release();

@@ -4,6 +4,7 @@ import type { Transport } from "../../transport/transport.ts";
 import { printable } from "../../tree/printable.ts";
 import { workspacePath } from "../../tree/workspace-path.ts";
 import type { CommonOptions, Context } from "../context.ts";
+import { duration } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
 import { plural } from "../plural.ts";
 
@@ -20,6 +21,7 @@ export async function list(context: Context, given?: string, own: Options = {}):
       if (options.json === true) context.console.printData({ type: "backup", name, paths });
       else context.console.print([printable(name), ...paths.map((path) => `  ${printable(path)}`)].join("\n"));
     }
+    return exitCodes.done;
   });
 }
 
@@ -34,18 +36,27 @@ export async function restore(
   return await withTransport(context, own.manifest, own, async (transport) => {
     context.whenInterrupted = "some paths may have been restored; restore again to finish";
     const wanted = paths.map((path) => workspacePath(path));
-    const { restored, backup } = await restoreBackup(transport, name, wanted, new Date(), context.signal);
+    const { restored, failed, backup } = await restoreBackup(transport, name, wanted, new Date(), context.signal, {
+      ...(own.lockTimeout === undefined ? {} : { lockTimeoutMs: duration("--lock-timeout", own.lockTimeout) }),
+    });
+    const exitCode = failed.length > 0 ? exitCodes.failed : exitCodes.done;
     if (own.json === true) {
-      context.console.printData({ type: "restore", name, restored, backup: backup ?? null });
-      return;
+      const faults = failed.map(({ path, error }) => ({ path, message: error.message }));
+      context.console.printData({ type: "restore", name, restored, failed: faults, backup: backup ?? null });
+      return exitCode;
     }
     for (const path of restored) context.console.print(`  restored ${printable(path)}`);
+    for (const { path, error } of failed) {
+      context.console.warn(`not restored: ${printable(path)}: ${context.console.ink.foreign(error.message)}`);
+    }
     const aside = backup === undefined ? "" : `; what was there is in backup ${backup}`;
+    const open = failed.length === 0 ? "" : `; ${failed.length} not restored, left as they were`;
     context.console.print(
-      restored.length === 0
-        ? "Nothing to restore: the backup holds none of these paths."
-        : `Restored ${plural(restored.length, "file")}${aside}.`,
+      restored.length + failed.length === 0
+        ? "Nothing to restore: the backup is empty."
+        : `Restored ${plural(restored.length, "path")}${open}${aside}.`,
     );
+    return exitCode;
   });
 }
 
@@ -53,14 +64,13 @@ async function withTransport(
   context: Context,
   path: string | undefined,
   options: CommonOptions,
-  work: (transport: Transport) => Promise<void>,
+  work: (transport: Transport) => Promise<number>,
 ): Promise<number> {
   context.listenForSignals();
   const manifest = await context.loadManifest(path, undefined, false);
   const session = await context.connect(manifest, options, false);
   try {
-    await work(session.openWorkspace(manifest.root).transport);
-    return exitCodes.done;
+    return await work(session.openWorkspace(manifest.root).transport);
   } finally {
     await session.close();
   }
