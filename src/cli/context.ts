@@ -151,7 +151,7 @@ export class Context {
     const mayCreate = create && options.local === undefined && options.session === undefined;
     if (mayCreate) this.whenInterrupted = "a session may have been created, see: agb-sync session list";
     const session = await connect({
-      ...(options.local === undefined ? {} : { local: this.#localDirectory(options.local) }),
+      ...(options.local === undefined ? {} : { local: this.#localDirectory(options.local, create) }),
       ...(options.session === undefined ? {} : { sessionId: options.session }),
       ...(options.concurrency === undefined ? {} : { concurrency: positive("--concurrency", options.concurrency) }),
       spec: manifest.session,
@@ -216,17 +216,19 @@ export class Context {
     this.#controller.abort();
   }
 
-  /** The default directory hides itself from git. */
-  #localDirectory(local: string | true): string {
+  /** The default directory hides itself from git; only what may create a session makes it (S16). */
+  #localDirectory(local: string | true, create: boolean): string {
     if (local !== true) {
       const directory = resolve(this.cwd, local);
       const stats = statSync(directory, { throwIfNoEntry: false });
       if (stats !== undefined && !stats.isDirectory()) throw new UsageError(`--local ${local} is not a directory`);
       return directory;
     }
-    const own = join(this.cwd, ".agb-sync");
-    mkdirSync(own, { recursive: true });
-    if (!existsSync(join(own, ".gitignore"))) writeFileSync(join(own, ".gitignore"), "*\n");
+    if (create) {
+      const own = join(this.cwd, ".agb-sync");
+      mkdirSync(own, { recursive: true });
+      if (!existsSync(join(own, ".gitignore"))) writeFileSync(join(own, ".gitignore"), "*\n");
+    }
     return resolve(this.cwd, DEFAULT_LOCAL);
   }
 
