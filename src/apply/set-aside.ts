@@ -20,29 +20,35 @@ type Aside = { readonly index: number; readonly step: Replacing; readonly at: Wo
 export class SetAside {
   readonly #transport: Transport;
   readonly #directory: WorkspacePath;
-  readonly #backupRoot: WorkspacePath;
+  readonly #backup: string;
   readonly #limit: ReturnType<typeof pLimit>;
   readonly #unverified = new Map<number, Aside>();
   readonly #verified = new Set<WorkspacePath>();
-  #isUsed = false;
 
+  /** Works below `directory`; what cannot come back into its place goes to the backup of that name. */
   constructor(
     transport: Transport,
-    places: { readonly directory: WorkspacePath; readonly backupRoot: WorkspacePath },
+    places: { readonly directory: WorkspacePath; readonly backup: string },
     limit: ReturnType<typeof pLimit>,
   ) {
     this.#transport = transport;
     this.#directory = places.directory;
-    this.#backupRoot = places.backupRoot;
+    this.#backup = places.backup;
     this.#limit = limit;
   }
 
   /** Where what stands in the way of a step is to go. */
   place(index: number, step: Replacing): WorkspacePath {
     const at = childPath(this.#directory, `old-${index}`);
-    this.#isUsed = true;
     this.#unverified.set(index, { index, step, at });
     return at;
+  }
+
+  /** The path's place in the backup of this run, in a directory that is there. */
+  async makeBackupPlace(path: WorkspacePath, signal: AbortSignal): Promise<WorkspacePath> {
+    const place = statePath("backup", this.#backup, path);
+    await this.#transport.createDirectory(parentPath(place), undefined, signal);
+    return place;
   }
 
   /**
@@ -78,7 +84,6 @@ export class SetAside {
 
   /** Removes what was verified. What was not stays: the next apply takes it to the backup. */
   async discard(signal: AbortSignal): Promise<void> {
-    if (!this.#isUsed) return;
     await Promise.all([...this.#verified].map((path) => this.#limit(() => this.#transport.deleteFile(path, signal))));
   }
 
@@ -95,9 +100,7 @@ export class SetAside {
       await this.#transport.move(at, step.path, { replace: isOurs }, signal);
     } catch (error) {
       if (!hasCode(error, "ALREADY_EXISTS", "IS_A_DIRECTORY", "NOT_FOUND", "NOT_A_DIRECTORY")) throw error;
-      const kept = statePath(...this.#backupRoot.split("/").slice(1), step.path);
-      await this.#transport.createDirectory(parentPath(kept), undefined, signal);
-      await this.#transport.move(at, kept, { replace: false }, signal);
+      await this.#transport.move(at, await this.makeBackupPlace(step.path, signal), { replace: false }, signal);
     }
   }
 }

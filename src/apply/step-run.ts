@@ -24,7 +24,8 @@ export class StepRun {
   readonly #contents: StagedContents;
   readonly #aside: SetAside;
   readonly #closedDirectories = new Map<WorkspacePath, number>();
-  readonly #backupRoot: WorkspacePath;
+  readonly #backup: string;
+  readonly #told = new Set<number>();
   #hasBackup = false;
 
   constructor(transport: Transport, request: CommitRequest, concurrency: number, signal: AbortSignal) {
@@ -34,14 +35,14 @@ export class StepRun {
     this.#limit = pLimit(concurrency);
     this.#results = request.steps.map(() => undefined);
     this.#stage = statePath("stage", request.applyId);
-    this.#backupRoot = statePath("backup", backupName(new Date(), request.applyId));
+    this.#backup = backupName(new Date(), request.applyId);
     this.#contents = new StagedContents(transport, this.#limit);
-    this.#aside = new SetAside(transport, { directory: this.#stage, backupRoot: this.#backupRoot }, this.#limit);
+    this.#aside = new SetAside(transport, { directory: this.#stage, backup: this.#backup }, this.#limit);
   }
 
   /** Where replaced bytes went; undefined when nothing had to be kept. */
   get backupPath(): string | undefined {
-    return this.#hasBackup ? this.#backupRoot : undefined;
+    return this.#hasBackup ? statePath("backup", this.#backup) : undefined;
   }
 
   /** Carries everything out and gives one result a step. Throws only when the session itself is lost. */
@@ -57,6 +58,7 @@ export class StepRun {
       });
       await this.#verifyPlaces();
       await this.#verifyAside();
+      this.#tell(this.#results);
       if (this.#results.some((result) => result?.status === "failed"))
         this.#skipRest("a write or move of this run failed");
       await this.#unlessStopped(() => this.#runAll(isDeletion));
@@ -66,8 +68,17 @@ export class StepRun {
       await this.#tidy();
     }
     const results = this.#results.map((result): StepResult => result ?? { status: "skipped", reason: "interrupted" });
-    results.forEach((result, index) => this.#request.onStep(index, result));
+    this.#tell(results);
     return results;
+  }
+
+  /** Each result once, as soon as nothing can change it any more: an applied step when it is verified. */
+  #tell(results: readonly (StepResult | undefined)[]): void {
+    results.forEach((result, index) => {
+      if (result === undefined || this.#told.has(index)) return;
+      this.#told.add(index);
+      this.#request.onStep(index, result);
+    });
   }
 
   /** What the signal ends half-way is no error: what was done until then is looked at and told (S33). */
@@ -299,9 +310,7 @@ export class StepRun {
   ): Promise<WorkspacePath> {
     if (!step.backup || !this.#request.backup) return this.#aside.place(index, step);
     this.#hasBackup = true;
-    const kept = statePath(...this.#backupRoot.split("/").slice(1), step.path);
-    await this.#transport.createDirectory(parentPath(kept), undefined, this.#signal);
-    return kept;
+    return await this.#aside.makeBackupPlace(step.path, this.#signal);
   }
 
   async #move(from: WorkspacePath, to: WorkspacePath, options: MoveOptions): Promise<void> {

@@ -13,6 +13,7 @@ import {
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { ProgressListener } from "../../src/progress.ts";
 import { apply, drift, makePlan } from "../../src/reconcile.ts";
 import { kinds } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";
@@ -120,7 +121,12 @@ describe.each(kinds)("$name", ({ strategy, isFull, open }) => {
       move: 4,
       delete: 3,
     });
-    await apply(mirrorOf(directory), session, options);
+    const told: unknown[] = [];
+    const onEvent: ProgressListener = (event) => {
+      if (event.type === "step") told[event.index] = told[event.index] === undefined ? event.result : "told twice";
+    };
+    const { outcomes } = await apply(mirrorOf(directory), session, { ...options, onEvent });
+    expect(told).toEqual(outcomes.map(({ result }) => result));
     expect(look(rootDirectory, { modes: isFull })).toEqual(look(source, { modes: isFull }));
   });
 

@@ -36,9 +36,10 @@ export async function restore(
   return await withTransport(context, own.manifest, own, async (transport) => {
     context.whenInterrupted = "some paths may have been restored; restore again to finish";
     const wanted = paths.map((path) => workspacePath(path));
-    const { restored, failed, backup } = await restoreBackup(transport, name, wanted, new Date(), context.signal, {
-      ...(own.lockTimeout === undefined ? {} : { lockTimeoutMs: duration("--lock-timeout", own.lockTimeout) }),
-    });
+    const { lockTimeout } = own;
+    const options = lockTimeout === undefined ? {} : { lockTimeoutMs: duration("--lock-timeout", lockTimeout) };
+    const outcome = await restoreBackup(transport, name, wanted, new Date(), context.signal, options);
+    const { restored, failed, backup } = outcome;
     const exitCode = failed.length > 0 ? exitCodes.failed : exitCodes.done;
     if (own.json === true) {
       const faults = failed.map(({ path, error }) => ({ path, message: error.message }));
