@@ -6,7 +6,7 @@ import { hasCode, UsageError } from "../errors.ts";
 import { parseDuration } from "../manifest/duration.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
-import type { ReconcileOptions } from "../reconcile.ts";
+import type { ReconcileOptions } from "../reconcile/reconcile-options.ts";
 import { printableOutput } from "../run/printable-output.ts";
 import type { Session } from "../session.ts";
 import { BASE_PATH } from "../state/base.ts";

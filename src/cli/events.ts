@@ -1,8 +1,8 @@
 import { AgbSyncError } from "../errors.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
+import { plural } from "../plural.ts";
 import type { ProgressEvent } from "../progress.ts";
 import type { ApplyReport } from "../report.ts";
-import { plural } from "./plural.ts";
 import type { IsSensitive } from "./public-plan.ts";
 import { publicStep } from "./public-plan.ts";
 

@@ -1,7 +1,7 @@
+import { plural } from "../plural.ts";
 import type { Phase } from "../progress.ts";
 import type { ApplyReport } from "../report.ts";
 import { printable } from "../tree/printable.ts";
-import { plural } from "./plural.ts";
 import { formatBytes, formatDuration } from "./render-plan.ts";
 
 /** What one phase took. */

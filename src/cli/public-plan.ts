@@ -1,5 +1,6 @@
 import type { Conflict, Step } from "../plan/plan.ts";
-import type { Drift, Planned } from "../reconcile.ts";
+import type { Drift } from "../reconcile/drift.ts";
+import type { Planned } from "../reconcile/planned.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
 import { treeDigest } from "../tree/entry.ts";

@@ -1,5 +1,5 @@
 import { createTwoFilesPatch } from "diff";
-import type { Planned } from "../reconcile.ts";
+import type { Planned } from "../reconcile/planned.ts";
 import type { Entry } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";

@@ -1,8 +1,8 @@
 import type { Conflict, Plan, Step } from "../plan/plan.ts";
+import { plural } from "../plural.ts";
 import { printable } from "../tree/printable.ts";
 import type { Paint } from "./console.ts";
 import type { Ink } from "./ink.ts";
-import { plural } from "./plural.ts";
 
 /** Lines beyond this are counted instead of shown, unless the reader asks for all. */
 const MOST_LINES = 60;

@@ -1,7 +1,8 @@
+import { plural } from "../plural.ts";
 import type { ApplyReport } from "../report.ts";
 import { printable } from "../tree/printable.ts";
+import { exitCodes } from "./exit-code.ts";
 import type { Ink } from "./ink.ts";
-import { plural } from "./plural.ts";
 import { countSteps, describeConflict, describeStep, formatBytes, formatDuration } from "./render-plan.ts";
 
 /** What an apply did, as people read it: what went wrong first, one summary line last. */
@@ -30,6 +31,15 @@ export function renderReport(report: ApplyReport, ink: Ink): string {
     lines.push("  settle conflicts with --on-conflict overwrite (after a backup) or --on-conflict keep");
   }
   return [...lines, summaryOf(report, ink)].join("\n");
+}
+
+/** What an interruption leaves behind once steps are under way. */
+export const UNFINISHED = "what was applied so far is recorded, apply again to finish";
+
+/** The exit code that a report asks for: 0 only when everything is there and verified (S34). */
+export function codeOf(report: ApplyReport): number {
+  if (isIncomplete(report) || !report.verified) return exitCodes.failed;
+  return report.conflicts.length > 0 ? exitCodes.conflicts : exitCodes.done;
 }
 
 /** True when a command failed or something else is missing from what is declared, conflicts apart. */

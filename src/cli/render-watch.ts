@@ -1,24 +1,17 @@
 import { AgbSyncError } from "../errors.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
-import type { Step } from "../plan/plan.ts";
-import type { Drift } from "../reconcile.ts";
+import { targetOf } from "../plan/order-steps.ts";
+import { plural } from "../plural.ts";
+import type { Drift } from "../reconcile/drift.ts";
 import type { ApplyReport } from "../report.ts";
 import { printable } from "../tree/printable.ts";
 import type { WatchEvent } from "../watch/watch.ts";
 import type { Console } from "./console.ts";
 import type { Line } from "./events.ts";
 import { headlineOf, problemLine, summaryLine } from "./events.ts";
-import { exitCodes } from "./exit-code.ts";
 import { localFault } from "./local-fault.ts";
-import { plural } from "./plural.ts";
 import { countSteps, describeConflict, describeStep, formatBytes, formatDuration } from "./render-plan.ts";
-import { isIncomplete, renderReport } from "./render-report.ts";
-
-/** What the end of a watch, or its one line of JSON, says of a report. */
-export function codeOf(report: ApplyReport): number {
-  if (isIncomplete(report) || !report.verified) return exitCodes.failed;
-  return report.conflicts.length > 0 ? exitCodes.conflicts : exitCodes.done;
-}
+import { codeOf, renderReport, UNFINISHED } from "./render-report.ts";
 
 /** Prints an event as people read it. */
 export function showEvent(console: Console, event: WatchEvent): void {
@@ -51,7 +44,7 @@ export function showEvent(console: Console, event: WatchEvent): void {
       console.print(`New session ${printable(event.sessionId)}: filling it.`);
       return;
     case "interrupted":
-      console.say("interrupted; what was applied so far is recorded, apply again to finish");
+      console.say(`interrupted; ${UNFINISHED}`);
       return;
   }
 }
@@ -68,7 +61,7 @@ export function watchLine(event: WatchEvent): Line {
         newConflicts: event.newConflicts.map(({ path, reason }) => ({ path, reason })),
         newFailures: event.newFailures.map(({ step, error }) => ({
           op: step.op,
-          path: pathOf(step),
+          path: targetOf(step),
           message: error.message,
         })),
       };
@@ -146,7 +139,7 @@ export function cycleLine(report: ApplyReport, latencyMs: number, now: Date): st
     ...(undone > 0 ? [`!${undone}`] : []),
   ];
   const { requests } = report.counters;
-  const calls = requests === 0 ? [] : [`${requests} ${requests === 1 ? "call" : "calls"}`];
+  const calls = requests === 0 ? [] : [plural(requests, "call")];
   const time = now.toTimeString().slice(0, 8);
   return [time, what.join(" "), formatBytes(writtenBytes(report)), ...calls, formatDuration(latencyMs)].join("  ");
 }
@@ -178,10 +171,6 @@ function showProblem(console: Console, event: Extract<WatchEvent, { type: "probl
   const hint = error instanceof AgbSyncError && error.hint !== undefined ? [error.hint] : [];
   const next = retryMs === undefined ? [] : [`trying again in ${formatDuration(retryMs)}, and on`];
   console.warn([headlineOf(error), ...hint, ...(remark === undefined ? [] : [remark]), ...next].join("; "));
-}
-
-function pathOf(step: Step): string {
-  return step.op === "move" ? step.to : step.path;
 }
 
 function whatDrifted({ after }: Drift): "deleted" | "changed" {

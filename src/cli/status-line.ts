@@ -1,4 +1,4 @@
-import { clearLine, cursorTo } from "node:readline";
+import { plural } from "../plural.ts";
 import type { WatchState } from "../watch/watch.ts";
 
 /** Redrawn at most this often. */
@@ -34,8 +34,8 @@ export class StatusLine {
   /** Removes the line; what is printed next starts in its place. */
   clear(): void {
     if (!this.#isShown) return;
-    cursorTo(this.#stream, 0);
-    clearLine(this.#stream, 0);
+    this.#stream.cursorTo(0);
+    this.#stream.clearLine(0);
     this.#isShown = false;
     this.#schedule(INTERVAL_MS);
   }
@@ -56,8 +56,8 @@ export class StatusLine {
 
   #draw(): void {
     if (this.#state === undefined) return;
-    cursorTo(this.#stream, 0);
-    clearLine(this.#stream, 0);
+    this.#stream.cursorTo(0);
+    this.#stream.clearLine(0);
     const nowMs = performance.now();
     const leftMs = this.#born === undefined ? undefined : this.#born.atMs + LONGEST_SESSION_MS - nowMs;
     this.#stream.write(statusText(this.#state, leftMs).slice(0, Math.max(20, (this.#stream.columns ?? 80) - 1)));
@@ -78,6 +78,6 @@ const activities: Readonly<Record<WatchState["activity"], string>> = {
 export function statusText(state: WatchState, leftMs: number | undefined): string {
   const parts = [activities[state.activity]];
   if (leftMs !== undefined) parts.push(`session ends in ${Math.max(0, Math.ceil(leftMs / MINUTE_MS))} min or less`);
-  if (state.queued > 0) parts.push(`${state.queued} ${state.queued === 1 ? "change" : "changes"} queued`);
+  if (state.queued > 0) parts.push(`${plural(state.queued, "change")} queued`);
   return parts.join(", ");
 }

@@ -7,7 +7,7 @@ import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { detectMoves } from "./detect-moves.ts";
 import type { Change, DiffInput } from "./diff-trees.ts";
 import { diffTrees } from "./diff-trees.ts";
-import { orderSteps } from "./order-steps.ts";
+import { orderSteps, targetOf } from "./order-steps.ts";
 import type { Plan, Step, Unsupported } from "./plan.ts";
 import type { PathPolicy } from "./policy.ts";
 import { relocate } from "./relocate.ts";
@@ -134,7 +134,7 @@ function sortOut(
   for (const step of steps) {
     const reason = fault(step);
     if (reason === undefined) possible.push(step);
-    else unsupported.push({ path: step.op === "move" ? step.to : step.path, reason });
+    else unsupported.push({ path: targetOf(step), reason });
   }
   return { possible, unsupported };
 }

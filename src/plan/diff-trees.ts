@@ -1,4 +1,5 @@
 import type { ConflictRule, PruneRule } from "../manifest/manifest.ts";
+import { plural } from "../plural.ts";
 import type { Base, BaseChange, BaseEntry } from "../state/base.ts";
 import type { Digest } from "../tree/digest.ts";
 import { digestOf } from "../tree/digest.ts";
@@ -189,7 +190,7 @@ class Differ {
     if (wanted?.kind === "directory") this.#blocked.push(path);
     const reason =
       foreignBelow > 0
-        ? `a directory with ${foreignBelow} ${foreignBelow === 1 ? "entry" : "entries"} that agb-sync did not write is in the way`
+        ? `a directory with ${plural(foreignBelow, "entry", "entries")} that agb-sync did not write is in the way`
         : standing === "drifted"
           ? "changed in the session since the last apply"
           : `${found.kind === "file" ? "a file" : `a ${found.kind === "special" ? "special file" : found.kind}`} that agb-sync did not write is there`;

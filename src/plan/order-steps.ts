@@ -7,6 +7,11 @@ export function targetOf(step: Step): WorkspacePath {
   return step.op === "move" ? step.to : step.path;
 }
 
+/** Every path that a step touches: a move leaves one and arrives at another. */
+export function pathsOf(step: Step): readonly WorkspacePath[] {
+  return step.op === "move" ? [step.from, step.to] : [step.path];
+}
+
 /**
  * Puts steps into the order in which they are carried out and says what each waits for: declared moves, what makes
  * room, directories (parents first), moves, writes, links, modes, deletions (deepest first, after everything else).

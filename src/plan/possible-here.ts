@@ -3,7 +3,7 @@ import type { Digest } from "../tree/digest.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { nameCollisions } from "./name-collisions.ts";
-import { targetOf } from "./order-steps.ts";
+import { pathsOf, targetOf } from "./order-steps.ts";
 import type { Step } from "./plan.ts";
 
 /**
@@ -19,8 +19,7 @@ export function possibleHere(
   return (step) => {
     const other = collisions.get(targetOf(step));
     if (other !== undefined) return `this file system cannot tell it from ${printable(other)}`;
-    const places = step.op === "move" ? [step.from, step.to] : [step.path];
-    if (!features.anyName && places.some((path) => path.includes("\n"))) {
+    if (!features.anyName && pathsOf(step).some((path) => path.includes("\n"))) {
       return "a name with a line break cannot be told apart: the session has no shell tool";
     }
     switch (step.op) {

@@ -2,6 +2,7 @@ import { scryptSync } from "node:crypto";
 import { AgbSyncError } from "../errors.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { comparePaths } from "../tree/workspace-path.ts";
+import { pathsOf } from "./order-steps.ts";
 import type { Plan, PlannedStep, Step } from "./plan.ts";
 
 /** A plan that was written down to be applied later, with the manifest it came from. */
@@ -94,8 +95,7 @@ export function matchSaved(saved: SavedPlan, current: Plan, hides: IsSensitive):
 
 /** A step as it stands in the file: JSON, with `sealed` for the digests of what is sensitive. */
 function savedText(step: Step, plan: Plan, hides: IsSensitive): string {
-  const paths = step.op === "move" ? [step.from, step.to] : [step.path];
-  if (!paths.some(hides)) return JSON.stringify(step);
+  if (!pathsOf(step).some(hides)) return JSON.stringify(step);
   const digests: unknown[] = [];
   const rest = JSON.stringify(step, (key, value: unknown) => {
     if (key !== "digest") return value;

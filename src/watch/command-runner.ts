@@ -1,7 +1,7 @@
 import { messageOf } from "../errors.ts";
 import type { RunSpec } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
-import { changedPaths, isComplete } from "../reconcile.ts";
+import { changedPaths, isComplete } from "../reconcile/apply-plan.ts";
 import type { ApplyReport } from "../report.ts";
 import { isConcerned, LEAVE_MS, runCommand } from "../run/run-commands.ts";
 import type { Transport } from "../transport/transport.ts";

@@ -1,8 +1,8 @@
 import { baseChangesOf } from "../apply/base-changes.ts";
 import type { Plan, Step } from "../plan/plan.ts";
 import { movedPath } from "../plan/relocate.ts";
-import type { Known, Planned } from "../reconcile.ts";
-import { digestToRecord } from "../reconcile.ts";
+import type { Known, Planned } from "../reconcile/planned.ts";
+import { digestToRecord } from "../reconcile/planned.ts";
 import type { ApplyReport } from "../report.ts";
 import { changeBase } from "../state/base.ts";
 import type { Entry, Tree } from "../tree/entry.ts";

@@ -2,8 +2,12 @@ import type { Desired } from "../desired/desired.ts";
 import { SourceChangedError } from "../desired/local-file.ts";
 import { AgbSyncError } from "../errors.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import type { Known, Planned, ReconcileOptions } from "../reconcile.ts";
-import { applyPlan, changedPaths, driftBetween, isComplete, makePlan } from "../reconcile.ts";
+import { pathsOf } from "../plan/order-steps.ts";
+import { applyPlan, changedPaths, isComplete } from "../reconcile/apply-plan.ts";
+import { driftBetween } from "../reconcile/drift.ts";
+import { makePlan } from "../reconcile/make-plan.ts";
+import type { Known, Planned } from "../reconcile/planned.ts";
+import type { ReconcileOptions } from "../reconcile/reconcile-options.ts";
 import type { ApplyReport } from "../report.ts";
 import { LEAVE_MS } from "../run/run-commands.ts";
 import type { Session } from "../session.ts";
@@ -93,7 +97,7 @@ function settingsOf(round: Round, heldBack: Map<string, Error>): ReconcileOption
 
 async function carryOut(round: Round, planned: Planned, settings: ReconcileOptions): Promise<ApplyReport> {
   const { manifest, commands, onApply, options } = round;
-  const paths = planned.plan.steps.flatMap(({ step }) => (step.op === "move" ? [step.from, step.to] : [step.path]));
+  const paths = planned.plan.steps.flatMap(({ step }) => pathsOf(step));
   if (paths.length > 0) await commands.makeWay(manifest.run, paths);
   try {
     onApply(paths.length > 0);

@@ -1,6 +1,6 @@
 import type { StepResult } from "../apply/engine.ts";
 import type { Conflict, Step } from "../plan/plan.ts";
-import type { Drift } from "../reconcile.ts";
+import type { Drift } from "../reconcile/drift.ts";
 import { Told } from "./told.ts";
 import type { StepFailure, WatchEvent } from "./watch-event.ts";
 

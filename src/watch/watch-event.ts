@@ -1,5 +1,5 @@
 import type { Conflict, Step } from "../plan/plan.ts";
-import type { Drift } from "../reconcile.ts";
+import type { Drift } from "../reconcile/drift.ts";
 import type { ApplyReport } from "../report.ts";
 
 /** A step that did not go well. */

@@ -1,5 +1,5 @@
 import type { Manifest } from "../manifest/manifest.ts";
-import type { ReconcileOptions } from "../reconcile.ts";
+import type { ReconcileOptions } from "../reconcile/reconcile-options.ts";
 import type { Session } from "../session.ts";
 import type { RetryClock } from "../transport/retry-policy.ts";
 import type { Hints } from "./hints.ts";

@@ -2,7 +2,7 @@ import { basename, dirname } from "node:path";
 import { SourceChangedError } from "../desired/local-file.ts";
 import { hasCode, messageOf, TransportError } from "../errors.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import type { Known } from "../reconcile.ts";
+import type { Known } from "../reconcile/planned.ts";
 import type { Session } from "../session.ts";
 import type { RetryClock } from "../transport/retry-policy.ts";
 import { systemClock } from "../transport/retry-policy.ts";
@@ -71,7 +71,6 @@ export class Watcher {
   #isReady = false;
   #mustBeNew = false;
   #isApplying = false;
-  #activity: WatchState["activity"] = "connecting";
   /** Hints up to this count were looked at. */
   #seen = 0;
   /** Files that hold still again, by directory. */
@@ -381,10 +380,9 @@ export class Watcher {
   }
 
   #enter(activity: WatchState["activity"]): void {
-    this.#activity = activity;
     const session = this.#session;
     this.#options.onState?.({
-      activity: this.#activity,
+      activity,
       session: session === undefined ? undefined : { id: session.id, isNew: session.origin === "created" },
       queued: this.#hints.count - this.#seen,
     });

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { connect } from "../../src/connect.ts";
 import { parseManifest } from "../../src/manifest/parse-manifest.ts";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 import { PlainClient, perFileLoop, type Service, startRsync, tarballRecipe } from "./contenders.ts";
 import { chartOf, type Row, tableOf } from "./render-results.ts";
 

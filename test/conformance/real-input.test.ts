@@ -2,7 +2,8 @@ import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { apply, makePlan } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
+import { makePlan } from "../../src/reconcile/make-plan.ts";
 import { kinds } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";
 import { manifestOf, temporaryDirectory } from "../helpers/workspace.ts";

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "../../src/connect.ts";
 import { parseManifest } from "../../src/manifest/parse-manifest.ts";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 
 // Mirrors `directory`/source into the embedded session `local` and prints what became of each step. With `dieAt` it kills
 // itself when the first event of that kind comes, or the file of that name in the workspace.

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "../../src/connect.ts";
 import type { ProgressEvent } from "../../src/progress.ts";
-import type { ReconcileOptions } from "../../src/reconcile.ts";
-import { apply, makePlan } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
+import { makePlan } from "../../src/reconcile/make-plan.ts";
+import type { ReconcileOptions } from "../../src/reconcile/reconcile-options.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const files = Object.fromEntries(Array.from({ length: 4000 }, (_, index) => [`d${index % 20}/f${index}`, `${index}`]));

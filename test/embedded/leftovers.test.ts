@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 import { look } from "../helpers/look.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 import { runProgram } from "./run-program.ts";

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, lstatSync, readdirSync, readFileSync, writeFileSy
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 import { look } from "../helpers/look.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 import { giveToNobody, nobody, runProgram } from "./run-program.ts";

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
 import type { ProgressEvent } from "../../src/progress.ts";
-import { apply, drift, makePlan } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
+import { drift } from "../../src/reconcile/drift.ts";
+import { makePlan } from "../../src/reconcile/make-plan.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const { signal } = new AbortController();

@@ -2,8 +2,10 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, w
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
-import type { ReconcileOptions } from "../../src/reconcile.ts";
-import { apply, drift, makePlan } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
+import { drift } from "../../src/reconcile/drift.ts";
+import { makePlan } from "../../src/reconcile/make-plan.ts";
+import type { ReconcileOptions } from "../../src/reconcile/reconcile-options.ts";
 import type { Session } from "../../src/session.ts";
 import { listBackups, restoreBackup } from "../../src/state/backups.ts";
 import { breakLock } from "../../src/state/lock.ts";

@@ -4,7 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { INDEX_PATH, SessionIndex } from "../../src/apply/embedded/session-index.ts";
 import { connect } from "../../src/connect.ts";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 import { digestOf } from "../../src/tree/digest.ts";
 import { workspacePath } from "../../src/tree/workspace-path.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
 import { hasCode } from "../../src/errors.ts";
 import { parseManifest } from "../../src/manifest/parse-manifest.ts";
-import { apply, makePlan } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
+import { makePlan } from "../../src/reconcile/make-plan.ts";
 import { look } from "../helpers/look.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 

@@ -2,7 +2,8 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { formatSavedPlan, matchSaved, parseSavedPlan } from "../../src/plan/saved-plan.ts";
-import { apply, makePlan } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
+import { makePlan } from "../../src/reconcile/make-plan.ts";
 import { kinds } from "../helpers/kinds.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 

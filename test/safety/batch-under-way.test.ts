@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Emulator } from "../../src/emulator/start-emulator.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 import { run, start } from "../helpers/cli.ts";
 import { openOn } from "../helpers/kinds.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { apply, applyPlan, makePlan } from "../../src/reconcile.ts";
+import { apply, applyPlan } from "../../src/reconcile/apply-plan.ts";
+import { makePlan } from "../../src/reconcile/make-plan.ts";
 import { kinds } from "../helpers/kinds.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
 import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 import { run, start } from "../helpers/cli.ts";
 import { look } from "../helpers/look.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";

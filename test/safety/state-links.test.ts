@@ -1,7 +1,7 @@
 import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 import { kinds } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";

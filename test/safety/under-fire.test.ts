@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import { hasCode } from "../../src/errors.ts";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 import type { Session } from "../../src/session.ts";
 import { kinds, openOn, sharedEmulator } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { hasCode, TransportError } from "../../src/errors.ts";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 import type { Session } from "../../src/session.ts";
 import { backupName, listBackups, pathsInBackup, pruneBackups, restoreBackup } from "../../src/state/backups.ts";
 import { acquireLock } from "../../src/state/lock.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
 import { walkSourceTree } from "../../src/desired/walk-source-tree.ts";
-import { apply } from "../../src/reconcile.ts";
+import { apply } from "../../src/reconcile/apply-plan.ts";
 import { look } from "../helpers/look.ts";
 import { layOut, manifestOf, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 

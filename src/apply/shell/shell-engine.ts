@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hasCode, TransportError } from "../../errors.ts";
+import { targetOf } from "../../plan/order-steps.ts";
 import type { Base } from "../../state/base.ts";
 import { changeBase, emptyBase, parseBase } from "../../state/base.ts";
 import { readBase, writeBase } from "../../state/base-store.ts";
@@ -276,7 +277,7 @@ function settle(results: StepResult[], ops: CommitOps, fault: Report["faults"][n
       continue;
     }
     const step = request.steps[index]?.step;
-    const path = step === undefined ? "" : step.op === "move" ? step.to : step.path;
+    const path = step === undefined ? "" : targetOf(step);
     const message =
       fault.code === "failed" ? fault.text : `${fault.code} in the session while this apply was under way`;
     const code = /permission denied|not permitted/i.test(fault.text)

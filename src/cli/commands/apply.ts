@@ -5,8 +5,10 @@ import { AgbSyncError, hasCode, UsageError } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { SavedPlan } from "../../plan/saved-plan.ts";
 import { matchSaved, parseSavedPlan } from "../../plan/saved-plan.ts";
-import type { Planned } from "../../reconcile.ts";
-import { applyPlan, makePlan, readLocalSources } from "../../reconcile.ts";
+import { plural } from "../../plural.ts";
+import { applyPlan } from "../../reconcile/apply-plan.ts";
+import { makePlan, readLocalSources } from "../../reconcile/make-plan.ts";
+import type { Planned } from "../../reconcile/planned.ts";
 import type { ApplyReport } from "../../report.ts";
 import type { Session } from "../../session.ts";
 import { printable } from "../../tree/printable.ts";
@@ -16,11 +18,10 @@ import { summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
 import { doing } from "../local-fault.ts";
 import { renderCosts } from "../phase-costs.ts";
-import { plural } from "../plural.ts";
 import type { IsSensitive } from "../public-plan.ts";
 import { hiddenIn } from "../public-plan.ts";
 import { renderPlan } from "../render-plan.ts";
-import { isIncomplete, renderReport } from "../render-report.ts";
+import { codeOf, isIncomplete, renderReport, UNFINISHED } from "../render-report.ts";
 
 type Options = CommonOptions & {
   readonly yes?: boolean;
@@ -30,8 +31,6 @@ type Options = CommonOptions & {
 
 /** How often a plan is made again when another apply got in between. */
 const MAX_ROUNDS = 5;
-/** What an interruption leaves behind once steps are under way. */
-const UNFINISHED = "what was applied so far is recorded, apply again to finish";
 
 /** Plan, ask where that is called for, carry out, report. */
 export async function run(context: Context, given?: string, own: Options = {}): Promise<number> {
@@ -151,11 +150,6 @@ function asSaved(planned: Planned, saved: SavedPlan, hides: IsSensitive): Planne
   return narrowed.steps.length === plan.steps.length
     ? planned
     : { ...planned, plan: narrowed, isPartial: true, isSettled: false };
-}
-
-function codeOf(report: ApplyReport): number {
-  if (isIncomplete(report)) return exitCodes.failed;
-  return report.conflicts.length > 0 ? exitCodes.conflicts : exitCodes.done;
 }
 
 function isInteractive(options: Options): boolean {

@@ -1,4 +1,5 @@
 import { UsageError } from "../../errors.ts";
+import { plural } from "../../plural.ts";
 import { listBackups, pathsInBackup, restoreBackup } from "../../state/backups.ts";
 import type { Transport } from "../../transport/transport.ts";
 import { printable } from "../../tree/printable.ts";
@@ -6,7 +7,6 @@ import { workspacePath } from "../../tree/workspace-path.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { duration } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
-import { plural } from "../plural.ts";
 
 type Options = CommonOptions & { readonly manifest?: string };
 

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { findManifest } from "../../desired/load-manifest.ts";
 import { formatSavedPlan } from "../../plan/saved-plan.ts";
-import { makePlan } from "../../reconcile.ts";
+import { makePlan } from "../../reconcile/make-plan.ts";
 import { printable } from "../../tree/printable.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";

@@ -1,10 +1,10 @@
 import { UsageError } from "../../errors.ts";
 import type { SessionSpec } from "../../manifest/manifest.ts";
+import { plural } from "../../plural.ts";
 import { openAccount, reachSession } from "../../transport/agb/open-agb-session.ts";
 import { printable } from "../../tree/printable.ts";
 import type { Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
-import { plural } from "../plural.ts";
 
 type JsonOption = { readonly json?: boolean };
 type CreateOptions = JsonOption & { readonly image?: string; readonly name?: string };

@@ -1,8 +1,8 @@
-import { drift } from "../../reconcile.ts";
+import { plural } from "../../plural.ts";
+import { drift } from "../../reconcile/drift.ts";
 import { printable } from "../../tree/printable.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
-import { plural } from "../plural.ts";
 import { publicDrift } from "../public-plan.ts";
 
 /** Shows what changed in the session since the last apply. */

@@ -1,8 +1,8 @@
 import { readSources } from "../../desired/read-sources.ts";
+import { plural } from "../../plural.ts";
 import { printable } from "../../tree/printable.ts";
 import type { Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
-import { plural } from "../plural.ts";
 
 /** Checks the manifest and its local sources; needs no session. */
 export async function run(context: Context, path?: string, options: { readonly json?: boolean } = {}): Promise<number> {

@@ -1,12 +1,12 @@
-import type { Planned } from "../../reconcile.ts";
-import { makePlan } from "../../reconcile.ts";
+import { plural } from "../../plural.ts";
+import { makePlan } from "../../reconcile/make-plan.ts";
+import type { Planned } from "../../reconcile/planned.ts";
 import type { Digest } from "../../tree/digest.ts";
 import { treeDigest } from "../../tree/entry.ts";
 import { printable } from "../../tree/printable.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
-import { plural } from "../plural.ts";
 import { publicPlan } from "../public-plan.ts";
 import { renderDifferences } from "../render-plan.ts";
 

@@ -6,7 +6,8 @@ import type { CommonOptions, Context } from "../context.ts";
 import { duration } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
 import { ManifestReader } from "../manifest-reader.ts";
-import { codeOf, showEvent, WatchTotals, watchLine } from "../render-watch.ts";
+import { codeOf, UNFINISHED } from "../render-report.ts";
+import { showEvent, WatchTotals, watchLine } from "../render-watch.ts";
 import { StatusLine } from "../status-line.ts";
 
 type Options = CommonOptions & {
@@ -33,7 +34,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   context.listenForSignals();
   context.endWithReader();
   const reader = new ManifestReader(context, path, options);
-  context.whenInterrupted = "what was applied so far is recorded, apply again to finish";
+  context.whenInterrupted = UNFINISHED;
   const progress = context.progress(options);
   const totals = new WatchTotals();
   const events = watch({

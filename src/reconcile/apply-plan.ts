@@ -1,0 +1,136 @@
+import { randomUUID } from "node:crypto";
+import { hostname, userInfo } from "node:os";
+import type { CommitResult, StepResult } from "../apply/engine.ts";
+import { hasCode, TransportError } from "../errors.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import { pathsOf } from "../plan/order-steps.ts";
+import type { ApplyReport } from "../report.ts";
+import { runCommands } from "../run/run-commands.ts";
+import type { Session } from "../session.ts";
+import { pruneBackups } from "../state/backups.ts";
+import type { BaseChange } from "../state/base.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { comparePaths } from "../tree/workspace-path.ts";
+import { tooManyDeletions } from "./guards.ts";
+import { CANNOT_RUN, makePlan } from "./make-plan.ts";
+import { phases } from "./phases.ts";
+import type { Planned } from "./planned.ts";
+import { digestToRecord } from "./planned.ts";
+import type { ReconcileOptions } from "./reconcile-options.ts";
+
+const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
+
+/** How often an apply plans again when another one got in between. */
+const MAX_REPLANS = 5;
+
+const nothingDone: CommitResult = { results: [], verified: true, backupPath: undefined };
+
+/**
+ * Carries a plan out and says what became of every step; never decides anew.
+ * @throws {GuardError} before any mutation when the plan deletes too much.
+ * @throws {TransportError} `STALE_PLAN` when somebody else's apply came in between, `LOCKED`, or a lost session.
+ */
+export async function applyPlan(planned: Planned, manifest: Manifest, options: ReconcileOptions): Promise<ApplyReport> {
+  const startedMs = performance.now();
+  const { plan, desired, workspace, baseChanges } = planned;
+  const guard = tooManyDeletions(plan, planned.actual, options);
+  if (guard !== undefined) throw guard;
+  const runsCommands = manifest.run.length > 0 && options.runCommands !== false;
+  if (runsCommands && !(await workspace.transport.features(options.signal)).shell) {
+    throw new TransportError("NOT_POSSIBLE_HERE", CANNOT_RUN, {
+      hint: "use an image with a shell, or leave run: out; nothing was changed",
+    });
+  }
+  const committed = planned.isSettled ? nothingDone : await commit(planned, manifest, baseChanges, options);
+  const late = committed.results.flatMap((result) => (result.status === "conflict" ? [result.conflict] : []));
+  const report: ApplyReport = {
+    sessionId: plan.sessionId,
+    root: plan.root,
+    plan,
+    strategy: planned.strategy,
+    strategyReason: planned.strategyReason,
+    outcomes: plan.steps.map(({ step }, index) => ({
+      step,
+      result: committed.results[index] ?? { status: "skipped", reason: "not reached" },
+    })),
+    conflicts: [...plan.conflicts, ...late].toSorted((one, other) => comparePaths(one.path, other.path)),
+    unreadable: desired.unreadable,
+    verified: committed.verified,
+    workspaceDigest: desired.digest,
+    backupPath: committed.backupPath,
+    commands: [],
+    counters: { ...workspace.transport.counters },
+    durationMs: performance.now() - startedMs,
+  };
+  if (options.signal.aborted) return report;
+  if (report.backupPath !== undefined) await pruneBackups(workspace.transport, options.signal);
+  if (!runsCommands || !isComplete(report)) return report;
+  const commands = await runCommands(manifest.run, workspace.transport, {
+    changed: changedPaths(report),
+    ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+    signal: options.signal,
+  });
+  return { ...report, commands, durationMs: performance.now() - startedMs };
+}
+
+/** Plan, then apply; plans again when another apply changed the workspace in between. */
+export async function apply(manifest: Manifest, session: Session, options: ReconcileOptions): Promise<ApplyReport> {
+  for (let round = 1; ; round += 1) {
+    const planned = await makePlan(manifest, session, options);
+    try {
+      return await applyPlan(planned, manifest, options);
+    } catch (error) {
+      if (!hasCode(error, "STALE_PLAN") || round === MAX_REPLANS) throw error;
+    }
+  }
+}
+
+/** Every step was applied and nothing was left in conflict: what `run:` waits for. */
+export function isComplete(report: ApplyReport): boolean {
+  const isApplied = report.outcomes.every(({ result }) => result.status === "applied");
+  const left = report.conflicts.length + report.plan.unsupported.length + report.unreadable.length;
+  return isApplied && report.verified && left === 0;
+}
+
+/** The paths that an apply changed, where they came from and where they went. */
+export function changedPaths(report: ApplyReport): readonly WorkspacePath[] {
+  return report.outcomes.flatMap(({ step, result }) => (result.status === "applied" ? pathsOf(step) : []));
+}
+
+async function commit(
+  planned: Planned,
+  manifest: Manifest,
+  baseChanges: readonly BaseChange[],
+  options: ReconcileOptions,
+): Promise<CommitResult> {
+  const { plan, desired, workspace } = planned;
+  const engine = planned.strategy === "batch" && workspace.batch !== undefined ? workspace.batch : workspace.steps;
+  const onStep = (index: number, result: StepResult) => {
+    const step = plan.steps[index]?.step;
+    if (step !== undefined) options.onEvent?.({ type: "step", index, total: plan.steps.length, step, result });
+  };
+  const phase = phases(options, workspace);
+  return await phase("commit", () =>
+    engine.commit(
+      {
+        applyId: randomUUID(),
+        steps: plan.steps,
+        contents: desired.contents,
+        baseGeneration: planned.base.generation,
+        baseChanges,
+        desiredDigest: digestToRecord(planned),
+        rootExists: planned.rootExists,
+        backup: options.backup ?? true,
+        lock: { owner: lockOwner(manifest), timeoutMs: options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS },
+        onStep,
+        onBytes: (doneBytes, totalBytes) =>
+          options.onEvent?.({ type: "bytes", phase: "deliver", doneBytes, totalBytes }),
+      },
+      options.signal,
+    ),
+  );
+}
+
+function lockOwner(manifest: Manifest): string {
+  return `${userInfo().username}@${hostname()} (process ${process.pid}, ${manifest.file})`;
+}

@@ -1,0 +1,200 @@
+import type { Engine, ScanRequest } from "../apply/engine.ts";
+import { estimateRequests } from "../apply/estimate-requests.ts";
+import { unwritableContents } from "../apply/unwritable-contents.ts";
+import type { Desired } from "../desired/desired.ts";
+import { ignoreMatcher } from "../desired/ignore-matcher.ts";
+import { readSources } from "../desired/read-sources.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import type { PlanInput } from "../plan/build-plan.ts";
+import { buildPlan } from "../plan/build-plan.ts";
+import { holdBack } from "../plan/hold-back.ts";
+import type { Trees } from "../plan/narrow.ts";
+import { narrow } from "../plan/narrow.ts";
+import type { Plan } from "../plan/plan.ts";
+import { pruneRuleFor } from "../plan/policy.ts";
+import { possibleHere } from "../plan/possible-here.ts";
+import { plural } from "../plural.ts";
+import type { Session, Workspace } from "../session.ts";
+import { emptyBase } from "../state/base.ts";
+import type { Digest } from "../tree/digest.ts";
+import type { Tree } from "../tree/entry.ts";
+import { covers } from "../tree/path-set.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { emptiedTrees, tooManyDeletions } from "./guards.ts";
+import { phases } from "./phases.ts";
+import type { Known, Planned } from "./planned.ts";
+import type { ReconcileOptions } from "./reconcile-options.ts";
+import { firstLook, fromMemory, scanWith } from "./scan-workspace.ts";
+
+export const CANNOT_RUN = "the commands of run: cannot be run: the session has no shell tool";
+
+/** Everything up to, and not including, the first write in the session (S16). */
+export async function makePlan(
+  manifest: Manifest,
+  session: Session,
+  options: ReconcileOptions,
+  known?: Known,
+): Promise<Planned> {
+  const workspace = session.openWorkspace(manifest.root);
+  const { transport } = workspace;
+  const phase = phases(options, workspace);
+  const early =
+    session.origin === "created" && known === undefined
+      ? phase("scan", () => firstLook(workspace, options))
+      : undefined;
+  // It is awaited below, unless the sources fail first.
+  early?.catch(() => undefined);
+  const [desired, features] = await Promise.all([
+    phase("sources", () => options.sources ?? readLocalSources(manifest, options)),
+    transport.features(options.signal),
+  ]);
+  const isIgnored = ignoreMatcher(manifest.ignore);
+  const pruneRule = (path: WorkspacePath) => pruneRuleFor(path, desired.pruneScopes, manifest.prune);
+  const needsUnmanaged = manifest.prune === "all" || desired.pruneScopes.some(({ rule }) => rule === "all");
+  const request: ScanRequest = {
+    isIgnored,
+    ignorePatterns: manifest.ignore,
+    expected: needsWholeTree(manifest, options) ? undefined : desired.digest,
+    wanted: known === undefined ? wantedFiles(desired.tree) : new Map(),
+    needsUnmanaged,
+    checksum: options.checksum ?? false,
+  };
+  const scanned =
+    known === undefined
+      ? ((await early) ??
+        (await phase("scan", () => scanWith(workspace, options.strategy ?? "auto", request, options.signal))))
+      : fromMemory(workspace, known);
+  const { scan, engine, reason } = scanned;
+  if (scan.kind === "unchanged") return unchanged(workspace, desired, engine, reason);
+
+  const base = scan.base ?? emptyBase(session.id, manifest.root);
+  const emptied = emptiedTrees(desired, base, options);
+  const heldBack = new Set([...desired.held, ...emptied]);
+  const isSimple = !needsUnmanaged && manifest.absent.length + manifest.moves.length + emptied.length === 0;
+  const only = known?.open === undefined || known.changed === undefined ? [] : [...known.changed, ...known.open];
+  const whole: Trees = { desired: desired.tree, actual: scan.actual, base };
+  // Everything else was planned and carried out before.
+  const trees = isSimple && known?.open !== undefined && known.changed !== undefined ? narrow(whole, only) : whole;
+  const unwritable = features.binary
+    ? new Set<Digest>()
+    : await phase("sources", () => unwritableContents(desired.contents));
+  const input: PlanInput = {
+    ...holdBack(heldBack, trees.desired, trees.actual, trees.base),
+    sessionId: session.id,
+    root: manifest.root,
+    desired: trees.desired,
+    desiredDigest: desired.digest,
+    policies: desired.policies,
+    absent: manifest.absent.map(({ path }) => path),
+    moves: manifest.moves,
+    onConflict: options.onConflict ?? manifest.onConflict,
+    pruneRule,
+    isIgnored: (path) => isIgnored(path, scan.actual.get(path)?.kind === "directory") || covers(desired.leftOut, path),
+    ...(scan.held === undefined ? {} : { held: scan.held }),
+    detectMoves: options.detectMoves ?? true,
+    allowDeletes: desired.unreadable.length === 0,
+    unsupported: possibleHere(features, unwritable, desired.tree.keys()),
+    warnings: [
+      ...desired.warnings,
+      ...scan.warnings,
+      ...unreadableWarnings(desired),
+      ...modeWarnings(desired, features.modes),
+      ...(manifest.run.length > 0 && !features.shell ? [CANNOT_RUN] : []),
+    ],
+  };
+  const tried = buildPlan(input);
+  const guard = options.onHeldBack === undefined ? undefined : tooManyDeletions(tried.plan, scan.actual, options);
+  if (guard !== undefined) options.onHeldBack?.(guard);
+  const { plan, baseChanges } = guard === undefined ? tried : buildPlan({ ...input, allowDeletes: false });
+  const seeds = plan.steps.flatMap(({ step }) =>
+    step.op === "write" && desired.policies.get(step.path)?.seedOnly ? [{ path: step.path, after: undefined }] : [],
+  );
+  const isClean = plan.conflicts.length + plan.unsupported.length === 0;
+  const isPartial = heldBack.size > 0 || guard !== undefined;
+  const isRecorded =
+    isPartial || base.desiredDigest === (isClean ? desired.digest : undefined) || base.desiredDigest === undefined;
+  return {
+    plan,
+    desired,
+    workspace,
+    strategy: engine.strategy,
+    strategyReason: engine.strategy === "batch" && plan.steps.length > 0 ? `${reason}; ${costOf(plan)}` : reason,
+    actual: scan.actual,
+    base,
+    held: scan.held,
+    baseChanges: [...baseChanges, ...seeds],
+    rootExists: scan.rootExists,
+    isPartial,
+    isGuarded: emptied.length > 0 || guard !== undefined,
+    isSettled:
+      plan.steps.length === 0 && baseChanges.length === 0 && isRecorded && (scan.base !== undefined || !isClean),
+    readActual: (path) => transport.readFile(path, options.signal),
+  };
+}
+
+/** A short answer ("as declared") says nothing about moves, absent paths, or what watch wants to remember. */
+function needsWholeTree(manifest: Manifest, options: ReconcileOptions): boolean {
+  return manifest.absent.length + manifest.moves.length > 0 || options.checksum === true || options.fullScan === true;
+}
+
+/** What the manifest and its sources ask for; for callers that want to begin before they have a session. */
+export async function readLocalSources(
+  manifest: Manifest,
+  { signal }: Pick<ReconcileOptions, "signal">,
+): Promise<Desired> {
+  return await readSources(manifest, { signal, toleratesMissingTrees: true });
+}
+
+function unchanged(workspace: Workspace, desired: Desired, engine: Engine, strategyReason: string): Planned {
+  const { transport } = workspace;
+  return {
+    plan: {
+      version: 1,
+      sessionId: transport.sessionId,
+      root: transport.root,
+      madeFrom: { desired: desired.digest, actual: desired.digest },
+      steps: [],
+      conflicts: [],
+      unsupported: [],
+      kept: [],
+      warnings: [...desired.warnings, ...unreadableWarnings(desired)],
+    },
+    desired,
+    workspace,
+    strategy: engine.strategy,
+    strategyReason,
+    actual: desired.tree,
+    base: emptyBase(transport.sessionId, transport.root),
+    baseChanges: [],
+    rootExists: true,
+    isSettled: true,
+    isUnchanged: true,
+    readActual: (path) => transport.readFile(path, new AbortController().signal),
+  };
+}
+
+function costOf(plan: Plan): string {
+  const { steps, batch } = estimateRequests(plan);
+  return `about ${plural(batch, "request")}, step by step about ${steps}`;
+}
+
+function wantedFiles(tree: Tree): ReadonlyMap<WorkspacePath, number> {
+  const wanted = new Map<WorkspacePath, number>();
+  for (const [path, entry] of tree) if (entry.kind === "file") wanted.set(path, entry.sizeBytes);
+  return wanted;
+}
+
+function unreadableWarnings(desired: Desired): readonly string[] {
+  const [first] = desired.unreadable;
+  if (first === undefined) return [];
+  const others = desired.unreadable.length - 1;
+  return [`${first}${others > 0 ? ` and ${others} more` : ""} could not be read: nothing is deleted in this run`];
+}
+
+function modeWarnings(desired: Desired, canSetModes: boolean): readonly string[] {
+  const declared = [...desired.policies.values()].filter((policy) => policy.declaredMode).length;
+  if (canSetModes || declared === 0) return [];
+  return [
+    `modes cannot be set in this session: ${plural(declared, "declared mode is", "declared modes are")} not enforced`,
+  ];
+}

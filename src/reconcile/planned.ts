@@ -1,0 +1,53 @@
+import type { Engine } from "../apply/engine.ts";
+import type { Desired } from "../desired/desired.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Workspace } from "../session.ts";
+import type { Base, BaseChange } from "../state/base.ts";
+import type { Digest } from "../tree/digest.ts";
+import type { Tree } from "../tree/entry.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
+
+/** A plan together with what apply needs to carry it out. */
+export type Planned = {
+  readonly plan: Plan;
+  readonly desired: Desired;
+  readonly workspace: Workspace;
+  readonly strategy: Engine["strategy"];
+  /** Why that strategy was taken, in one clause. */
+  readonly strategyReason: string;
+  readonly actual: Tree;
+  readonly base: Base;
+  /** Directories in which the scan saw something ignored. */
+  readonly held?: ReadonlySet<WorkspacePath> | undefined;
+  readonly baseChanges: readonly BaseChange[];
+  readonly rootExists: boolean;
+  /** The plan does not lead to everything that is declared: base must not say that it did. */
+  readonly isPartial?: boolean;
+  /** Nothing differs and the session already records it: apply has nothing to send. */
+  readonly isSettled: boolean;
+  /** Deletions were left out of the plan because a guard is against them. */
+  readonly isGuarded?: boolean;
+  /** The session itself said that nothing differs: `actual` is what is desired, and `base` was not fetched. */
+  readonly isUnchanged?: boolean;
+  /** The session's bytes at a path, for `--diff`. */
+  readActual(path: WorkspacePath): AsyncIterable<Uint8Array>;
+};
+
+/** What the session is known to hold without asking it: the result of an earlier scan and the commits since. */
+export type Known = {
+  readonly actual: Tree;
+  readonly base: Base;
+  /** Directories in which the scan saw something ignored. */
+  readonly held: ReadonlySet<WorkspacePath> | undefined;
+  readonly strategy: Engine["strategy"];
+  /** Paths that the plan before left open; undefined when it held something back. */
+  readonly open: ReadonlySet<WorkspacePath> | undefined;
+  /** The only paths that are desired otherwise than in the plan before; undefined when nobody knows. */
+  readonly changed?: ReadonlySet<WorkspacePath> | undefined;
+};
+
+/** What base is to say of the declared tree after this plan: its digest, unless something of it is left open. */
+export function digestToRecord({ plan, desired, isPartial }: Planned): Digest | undefined {
+  const isOpen = plan.conflicts.length + plan.unsupported.length > 0 || isPartial === true;
+  return isOpen ? undefined : desired.digest;
+}

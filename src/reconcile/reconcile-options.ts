@@ -1,0 +1,35 @@
+import type { Desired } from "../desired/desired.ts";
+import type { AgbSyncError } from "../errors.ts";
+import type { ConflictRule } from "../manifest/manifest.ts";
+import type { ProgressListener } from "../progress.ts";
+
+/** How to reconcile; everything but the signal has the default that the manifest or the product gives. */
+export type ReconcileOptions = {
+  readonly strategy?: "auto" | "steps" | "batch";
+  /** Beats the manifest's rule, but not an entry's own. */
+  readonly onConflict?: ConflictRule;
+  /** Default true: a deletion and a creation of the same bytes are one rename. */
+  readonly detectMoves?: boolean;
+  /** Believe no index: hash everything again. */
+  readonly checksum?: boolean;
+  readonly allowMassDelete?: boolean;
+  /** `10` or `10%`. */
+  readonly maxDelete?: string;
+  /** Default true: foreign bytes that are replaced or deleted go to the backup first. */
+  readonly backup?: boolean;
+  /** How long to wait for somebody else's lock. Default 10 s. */
+  readonly lockTimeoutMs?: number;
+  /** The sources, when reading them was begun before there was a session, or is done by others. */
+  readonly sources?: Promise<Desired>;
+  /**
+   * Told of a source that is suddenly empty or missing (S12) and of too many deletions (S14) instead of being stopped by
+   * them; the deletions in question are left out of the plan.
+   */
+  readonly onHeldBack?: (error: AgbSyncError) => void;
+  /** The whole tree is wanted even when the session already is as declared. */
+  readonly fullScan?: boolean;
+  /** Default true: the manifest's commands run after a complete apply. */
+  readonly runCommands?: boolean;
+  readonly onEvent?: ProgressListener;
+  readonly signal: AbortSignal;
+};
