@@ -23,8 +23,8 @@ export type CommitScriptInput = {
   readonly archiveSha256: string;
   /** What `hash_of` gives for the staged files, in path order; "" when there are none. */
   readonly stagedSha256: string;
-  /** The same over the files that must be as the plan saw them, in the order of the list `pre`. */
-  readonly beforeSha256: string;
+  /** The same over the list `pre`: the staged files, and those that must be as the plan saw them. */
+  readonly preSha256: string;
   /** The same over the list `checked`: what the writes and moves put into place, and what they set aside for it. */
   readonly checkedSha256: string;
   /** The same over the list `removed`: what the deletions set aside. */
@@ -60,7 +60,7 @@ export function enterStage(root: string, applyId: string, isFresh: boolean): str
   const names = isFresh ? [posix.basename(stageOf(root, applyId, true))] : [".agb-sync", "stage", applyId];
   const isLink = isFresh ? "" : `[ ! -L ${quoteForShell(root)} ] || { echo 'agb-sync: leads outside' >&2; exit 1; }\n`;
   return `
-${isLink}mkdir -p ${quoteForShell(parent)} && cd -P ${quoteForShell(parent)} || exit 1
+${isLink}[ -d ${quoteForShell(parent)} ] || mkdir -p ${quoteForShell(parent)}; cd -P ${quoteForShell(parent)} || exit 1
 for n in ${names.map(quoteForShell).join(" ")}; do
   here=$PWD; [ "$here" = / ] && here=
   [ -d "./$n" ] || mkdir -m 0700 "./$n" 2>/dev/null || [ -d "./$n" ] || mkdir -m 0700 "./$n" || exit 1
@@ -89,8 +89,7 @@ ${delivery.kind === "inline" ? `printf %s ${delivery.base64} | base64 -d >archiv
   if command -v setsid >/dev/null 2>&1; then own=setsid; elif command -v nohup >/dev/null 2>&1; then own=nohup; else own=; fi
   ( trap '' HUP; exec $own sh ./commit.$$ ) </dev/null >log.$$ 2>&1 &
   p=$!
-  ( sleep 42; kill -USR1 $$ ) >/dev/null 2>&1 & w=$!
-  trap 'echo running; echo end; exit 0' USR1
+  ${reportAfter(REPORT_S)}
   wait $p; kill $w 2>/dev/null
 fi
 i=0
@@ -102,6 +101,15 @@ while [ ! -f report ] && [ ! -f ${quoteForShell(live)} ]; do
   sleep 0.1 2>/dev/null || sleep 1
 done
 if [ -f report ]; then cat report; ${isFresh ? `s=$PWD; cd /; rm -rf "$s";` : ""} else cat ${quoteForShell(live)}; fi`;
+}
+
+/**
+ * Lines after which `wait` ends at the latest after so many seconds, with the report `running`. `$$` would be the
+ * shell around the command, whose answer would be lost with it; `$w` is whom to stop when there is nothing to wait for.
+ */
+export function reportAfter(seconds: number): string {
+  return `trap 'echo running; echo end; exit 0' USR1
+  sh -c 'sleep ${seconds}; kill -USR1 $PPID' >/dev/null 2>&1 & w=$!`;
 }
 
 /**
@@ -143,15 +151,14 @@ ${
   delivery.kind === "upload"
     ? `i=0; while [ "$(stat -c %s ${q(delivery.path)} 2>/dev/null)" != ${delivery.sizeBytes} ]; do i=$((i+1)); [ $i -gt ${UPLOAD_LOOKS} ] && quit undelivered; sleep 0.05 2>/dev/null || sleep 1; done
 ARCHIVE=${q(delivery.path)}; i=0
-while [ "$(sha256sum <"$ARCHIVE" | cut -c 1-64)" != ${input.archiveSha256} ]; do i=$((i+1)); [ $i -gt 40 ] && quit undelivered; sleep 0.25 2>/dev/null || sleep 1; done`
+until sha256sum <"$ARCHIVE" | is_hash ${input.archiveSha256}; do i=$((i+1)); [ $i -gt 40 ] && quit undelivered; sleep 0.25 2>/dev/null || sleep 1; done`
     : `${delivery.kind === "parts" ? "cat part-* | base64 -d >archive; rm -f part-*" : ""}
-ARCHIVE=archive; [ "$(sha256sum <archive | cut -c 1-64)" = ${input.archiveSha256} ] || quit damaged`
+ARCHIVE=archive; sha256sum <archive | is_hash ${input.archiveSha256} || quit damaged`
 }
 tar -x${input.isCompressed ? "z" : ""}mpof "$ARCHIVE" -C "$ST" || { bad 0 all failed "$(tail -c 300 "$ST/log")"; quit failed; }
-rm -f archive; [ -d t ] || mkdir t
+${delivery.kind === "parts" ? "rm -f archive; " : ""}[ -d t ] || mkdir t
 . ./after
-got=$(cd t && find . -type f ! -path './.agb-sync/*' -print0 | sort -z | hash_of)
-[ -z '${input.stagedSha256}' ] || [ "$got" = '${input.stagedSha256}' ] || quit damaged
+staged() { [ -z '${input.stagedSha256}' ] || (cd "$ST/t" && find . -type f ! -path './.agb-sync/*' -print0 | sort -z | hash_of) | is_hash '${input.stagedSha256}'; }
 ${isFresh ? freshPart(input) : inPlacePart(input)}`.concat(`\n: ${q(root)}`);
 }
 
@@ -160,6 +167,8 @@ const lists =
   "after ops checks pre placed checked removed adopted others verify verify-removed base-added base-removed records adopted-records index base.new".split(
     " ",
   );
+/** How long one command waits for the report of the work. In seconds. */
+const REPORT_S = 42;
 /** Looks for an upload, twenty a second: half a minute for it to arrive. */
 const UPLOAD_LOOKS = 600;
 /** How long a ticket counts, and how often the work renews it. In seconds. */
@@ -169,7 +178,8 @@ const RENEW_S = 5;
 /** Everything is in \`t\` already: the links and modes, the index, then one rename. */
 function freshPart({ root, applyId, delivery }: CommitScriptInput): string {
   const q = quoteForShell;
-  return `R=$S/t; PARENT=\${S%/*}
+  return `staged || quit damaged
+R=$S/t; PARENT=\${S%/*}
 . ./ops
 leave; cd -P "$R" || quit failed
 [ -z "$BAD" ] || quit failed
@@ -226,28 +236,29 @@ base_is() {
 ${
   input.unusableBaseSha256 === ""
     ? ""
-    : `[ ! -f base.json ] || [ "$(sha256sum <base.json | cut -c 1-64)" != ${input.unusableBaseSha256} ] || mv -f -T base.json base.damaged || quit failed`
+    : `[ ! -f base.json ] || ! sha256sum <base.json | is_hash ${input.unusableBaseSha256} || mv -f -T base.json base.damaged || quit failed`
 }
 base_is || quit stale
 cd -P "$R"; . "$ST/checks"
-if [ -n '${input.beforeSha256}' ]; then cd -P "$R"; [ "$(hash_of <"$ST/pre")" = '${input.beforeSha256}' ] || quit stale; fi
+cd "$ST/." || quit failed
+[ -z '${input.preSha256}' ] || hash_of <pre | is_hash '${input.preSha256}' || { staged || quit damaged; quit stale; }
 : >"$ST/records"
 checkpoint() {
   leave; AT='?'; cd -P "$R" || quit failed
   # An edit from now on changes the times that are written down here: it cannot be taken for what is hashed next (W31).
   sleep 0.02 2>/dev/null || sleep 1
   records <"$ST/placed" >"$ST/records"
-  [ -z '${input.checkedSha256}' ] || [ "$(hash_of <"$ST/checked")" = '${input.checkedSha256}' ] || . "$ST/verify"
+  [ -z '${input.checkedSha256}' ] || hash_of <"$ST/checked" | is_hash '${input.checkedSha256}' || . "$ST/verify"
   [ -z "$BAD" ] || [ -n "$STOP" ] || STOP='a write or move of this run failed'
 }
 AT='?'; . "$ST/ops"
 leave; AT='?'; cd -P "$R" || quit failed
-[ -z '${input.removedSha256}' ] || [ "$(hash_of <"$ST/removed")" = '${input.removedSha256}' ] || . "$ST/verify-removed"
+[ -z '${input.removedSha256}' ] || hash_of <"$ST/removed" | is_hash '${input.removedSha256}' || . "$ST/verify-removed"
 if [ -n "$BAD" ]; then release; LOCKED=; say partial; tidy; exit 0; fi
 leave; cd -P "$R" || quit failed
 IX=.agb-sync/index.${baseGeneration}; [ -f "$IX" ] || IX=/dev/null
 records <"$ST/adopted" >"$ST/adopted-records"
-[ -z '${input.adoptedSha256}' ] || [ "$(hash_of <"$ST/adopted")" = '${input.adoptedSha256}' ] || : >"$ST/adopted-records"
+[ -z '${input.adoptedSha256}' ] || hash_of <"$ST/adopted" | is_hash '${input.adoptedSha256}' || : >"$ST/adopted-records"
 { list | known_to "$IX"; cat "$ST/records" "$ST/adopted-records"; records <"$ST/others"; } | index >"$ST/index"
 cd -P "$G" || quit failed
 {

@@ -15,7 +15,7 @@ import type { SessionProbe } from "../../transport/transport.ts";
  *     marked F         stdin, with a tab before the records that F has
  *     sizes, paths     of the files on stdin: one size a line; paths ended by NUL
  *     hash_each        `sha256sum` of the paths on stdin
- *     hash_of          one digest over the digests of the paths on stdin
+ *     hash_of          one digest over the digests of the paths on stdin, as `sha256sum` prints it
  *     without F        the lines of stdin that F lacks
  */
 export type Dialect = {
@@ -61,7 +61,7 @@ marked() { comm -z -1 "$1" -; }
 sizes() { sed -nz 's,.*//f [0-9]* \\([0-9]*\\) [^/]*$,\\1,p' | tr '\\000' '\\n'; }
 paths() { sed -nz 's,//f [^/]*$,,p'; }
 hash_each() { xargs -0 -r sha256sum -z -- 2>/dev/null; }
-hash_of() { hash_each | sha256sum | cut -c 1-64; }
+hash_of() { hash_each | sha256sum; }
 without() { grep -v -x -F -f "$1"; }
 `,
 };
@@ -125,7 +125,7 @@ marked() { compared marked "$1"; }
 sizes() { sed -n 's,.*//f [0-9]* \\([0-9]*\\) [^/]*$,\\1,p'; }
 paths() { sed -n 's,//f [^/]*$,,p' | awk 'index($0, "\\001") + index($0, "\\\\") == 0' | tr '\\n' '\\000'; }
 hash_each() { xargs -0 -r sha256sum 2>/dev/null; }
-hash_of() { hash_each | sed -n 's|^\\\\\\{0,1\\}\\([0-9a-f]\\{64\\}\\)  \\./.*|\\1|p' | sha256sum | cut -c 1-64; }
+hash_of() { hash_each | sed -n 's|^\\\\\\{0,1\\}\\([0-9a-f]\\{64\\}\\)  \\./.*|\\1|p' | sha256sum; }
 without() { compared new "$1"; }
 `,
 };

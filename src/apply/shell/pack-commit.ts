@@ -22,6 +22,8 @@ const COPY_FROM_BYTES = 4096;
 export type StagedFile = { readonly path: WorkspacePath; readonly mode: number; readonly content: Content };
 /** What a commit in place reads back. */
 export type Lists = {
+  /** What is staged, and the files that must be as the plan saw them; as seen from the stage. */
+  readonly pre: readonly Hashed[];
   /** Files that writes and moves put into place. */
   readonly placed: readonly Hashed[];
   /** Those, and what was set aside for them. */
@@ -142,7 +144,7 @@ function listsOf({ base, next, changes, ops, lists }: PackParts): readonly Archi
   const pathsOf = (files: readonly { readonly path: string }[]) => files.map(({ path }) => path);
   return [
     textEntry("checks", checks.join("\n")),
-    listEntry("pre", pathsOf(ops.files)),
+    listEntry("pre", pathsOf(lists.pre)),
     listEntry("placed", pathsOf(lists.placed)),
     listEntry("checked", pathsOf(lists.checked)),
     listEntry("removed", pathsOf(lists.removed)),
@@ -197,7 +199,13 @@ function verifyLines(ops: CommitOps, isLate: boolean): readonly string[] {
 }
 
 /** What a commit reads back: by its steps, and by what base records beside them. */
-export function listsFor(ops: CommitOps, changed: readonly WorkspacePath[], next: Base, stage: string): Lists {
+export function listsFor(
+  ops: CommitOps,
+  staged: readonly StagedFile[],
+  changed: readonly WorkspacePath[],
+  next: Base,
+  stage: string,
+): Lists {
   const placedPaths = new Set(ops.placed.map(({ path }) => path));
   const adopted: Hashed[] = [];
   const others: WorkspacePath[] = [];
@@ -211,7 +219,12 @@ export function listsFor(ops: CommitOps, changed: readonly WorkspacePath[], next
     "digest" in before ? [{ path: `${stage}/o/${op}/${baseName(path)}`, digest: before.digest, isLate }] : [],
   );
   const placed = ops.placed;
+  const up = stage.replaceAll(/[^/]+/g, "..");
   return {
+    pre: [
+      ...staged.map(({ path, content }) => ({ path: `t/${path}`, digest: content.digest })),
+      ...ops.files.map(({ path, digest }) => ({ path: `${up}/${path}`, digest })),
+    ],
     placed,
     checked: [...placed, ...aside.filter(({ isLate }) => !isLate)],
     removed: aside.filter(({ isLate }) => isLate),

@@ -84,8 +84,8 @@ class ShellCommit {
     this.#next = changeBase(base, this.#changes, request.desiredDigest);
     this.#ops = commitOps(this.#isFresh ? freshSteps(request) : request.steps, request.backup);
     const changed = this.#changes.map(({ path }) => path);
-    this.#lists = listsFor(this.#ops, changed, this.#next, `.agb-sync/stage/${request.applyId}`);
     this.#staged = stagedFiles(request);
+    this.#lists = listsFor(this.#ops, this.#staged, changed, this.#next, `.agb-sync/stage/${request.applyId}`);
     this.#backupName = backupName(new Date(), request.applyId);
   }
 
@@ -143,7 +143,7 @@ class ShellCommit {
       isFresh: this.#isFresh,
       archiveSha256: archive.sha256,
       stagedSha256: digestOfLines(staged, "sorted", dialect),
-      beforeSha256: over(this.#ops.files),
+      preSha256: over(this.#lists.pre),
       checkedSha256: over(this.#lists.checked),
       removedSha256: over(this.#lists.removed),
       adoptedSha256: over(this.#lists.adopted),
