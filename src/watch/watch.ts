@@ -22,7 +22,7 @@ export type WatchOptions = Omit<ReconcileOptions, "sources" | "fullScan" | "onHe
   readonly maxWaitMs?: number;
   /** The session is compared as a whole this often. Default 60,000; 0: never. */
   readonly rescanMs?: number;
-  /** The sources are looked at as a whole this often, or less often when that takes long. Default 5,000. */
+  /** The sources are looked at as a whole this often, or less often when that takes long. Default 10,000. */
   readonly safetyMs?: number;
   /** Look at this interval instead of listening for changes, as for network drives. */
   readonly pollMs?: number;

@@ -28,9 +28,9 @@ import { WatchedSources } from "./watched-sources.ts";
 const DEBOUNCE_MS = 50;
 const MAX_WAIT_MS = 2000;
 const RESCAN_MS = 60_000;
-const SAFETY_MS = 5000;
+const SAFETY_MS = 10_000;
 /** Looking at everything costs at most this part of one core; however long it takes, it is not put off for longer. */
-const IDLE_SHARE = 300;
+const IDLE_SHARE = 500;
 const LONGEST_SAFETY_MS = 60_000;
 /** A comparison of the session may come this part of its interval early. */
 const RESCAN_EARLY = 0.25;
