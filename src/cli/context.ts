@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { connect } from "../connect.ts";
 import { loadManifest } from "../desired/load-manifest.ts";
 import { hasCode, UsageError } from "../errors.ts";
@@ -164,18 +164,24 @@ export class Context {
     return session;
   }
 
+  /** How local sources are read. */
+  sourceOptions({ checksum = false }: CommonOptions): Pick<ReconcileOptions, "signal" | "cacheDirectory" | "checksum"> {
+    const { XDG_CACHE_HOME: cache = "", HOME: home = "" } = this.env;
+    const base = isAbsolute(cache) ? cache : isAbsolute(home) ? join(home, ".cache") : undefined;
+    return { checksum, signal: this.signal, ...(base === undefined ? {} : { cacheDirectory: join(base, "agb-sync") }) };
+  }
+
   reconcileOptions(options: CommonOptions, onEvent: ProgressListener): ReconcileOptions {
     return {
+      ...this.sourceOptions(options),
       ...(options.strategy === undefined ? {} : { strategy: options.strategy }),
       ...(options.onConflict === undefined ? {} : { onConflict: options.onConflict }),
       ...(options.maxDelete === undefined ? {} : { maxDelete: options.maxDelete }),
       ...(options.lockTimeout === undefined ? {} : { lockTimeoutMs: duration("--lock-timeout", options.lockTimeout) }),
       detectMoves: options.detectMoves ?? true,
       backup: options.backup ?? true,
-      checksum: options.checksum ?? false,
       allowMassDelete: options.allowMassDelete ?? false,
       onEvent,
-      signal: this.signal,
     };
   }
 

@@ -210,7 +210,9 @@ class SourceReader {
     const { localPath, version, sensitive } = source;
     this.#filesRead += 1;
     if (this.#filesRead % FILES_A_TURN === 0) await nextTurn(this.#options.signal);
-    const { cache, holder } = this.#options;
+    const { holder } = this.#options;
+    // What a digest can give away of a secret is kept nowhere.
+    const cache = sensitive ? undefined : this.#options.cache;
     const known = cache?.find(localPath, version);
     if (known !== undefined) {
       const content = localContent(localPath, known, version.sizeBytes, sensitive);

@@ -1,15 +1,22 @@
 import type { Digest } from "../tree/digest.ts";
+import type { KnownVersions } from "../tree/known-versions.ts";
 import type { FileVersion } from "./file-version.ts";
 
 /** Changes younger than this when they were hashed may have a twin with the same times: hashed again (W31). */
 const RACY_MS = 50;
+/** The same where the file system seems to count whole seconds only. */
+const RACY_ON_SECONDS_MS = 2000;
 
-type Known = { readonly key: string; readonly digest: Digest };
-
-/** Digests of local files by what tells versions apart: size, mtime, ctime and inode. For watch, which reads again and again. */
+/** Digests of local files by what tells versions apart: size, mtime, ctime and inode. */
 export class SourceCache {
-  readonly #known = new Map<string, Known>();
+  readonly #known: KnownVersions;
   readonly #racy = new Set<string>();
+  #isChanged = false;
+
+  /** `known` is taken over, not copied. */
+  constructor(known: KnownVersions = new Map()) {
+    this.#known = known;
+  }
 
   /** Files that were too young when they were hashed: only hashing again says whether they changed since. */
   get racy(): ReadonlySet<string> {
@@ -20,6 +27,11 @@ export class SourceCache {
     return this.#known.size;
   }
 
+  /** Whether it knows something else than it was made with. */
+  get isChanged(): boolean {
+    return this.#isChanged;
+  }
+
   /** The digest of this version of the file, if it was hashed before. */
   find(localPath: string, { key }: FileVersion): Digest | undefined {
     const known = this.#known.get(localPath);
@@ -27,7 +39,8 @@ export class SourceCache {
   }
 
   remember(localPath: string, { key, changedMs }: FileVersion, digest: Digest): void {
-    if (Date.now() - changedMs > RACY_MS) {
+    this.#isChanged = true;
+    if (Date.now() - changedMs > (changedMs % 1000 === 0 ? RACY_ON_SECONDS_MS : RACY_MS)) {
       this.#racy.delete(localPath);
       this.#known.set(localPath, { key, digest });
     } else {
@@ -37,8 +50,17 @@ export class SourceCache {
   }
 
   /** Forgets all other files (W27). */
-  keepOnly(localPaths: ReadonlySet<string>): void {
-    for (const path of this.#known.keys()) if (!localPaths.has(path)) this.#known.delete(path);
+  keepOnly(localPaths: { has(localPath: string): boolean }): void {
+    for (const path of this.#known.keys()) {
+      if (localPaths.has(path)) continue;
+      this.#known.delete(path);
+      this.#isChanged = true;
+    }
     for (const path of this.#racy) if (!localPaths.has(path)) this.#racy.delete(path);
+  }
+
+  /** What it knows, for keeping. */
+  get known(): KnownVersions {
+    return this.#known;
   }
 }

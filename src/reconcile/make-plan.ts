@@ -4,6 +4,7 @@ import { unwritableContents } from "../apply/unwritable-contents.ts";
 import type { Desired } from "../desired/desired.ts";
 import { ignoreMatcher } from "../desired/ignore-matcher.ts";
 import { readSources } from "../desired/read-sources.ts";
+import { openStoredSourceCache } from "../desired/stored-source-cache.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { PlanInput } from "../plan/build-plan.ts";
 import { buildPlan } from "../plan/build-plan.ts";
@@ -140,9 +141,14 @@ function needsWholeTree(manifest: Manifest, options: ReconcileOptions): boolean 
 /** What the manifest and its sources ask for; for callers that want to begin before they have a session. */
 export async function readLocalSources(
   manifest: Manifest,
-  { signal }: Pick<ReconcileOptions, "signal">,
+  { signal, cacheDirectory, checksum }: Pick<ReconcileOptions, "signal" | "cacheDirectory" | "checksum">,
 ): Promise<Desired> {
-  return await readSources(manifest, { signal, toleratesMissingTrees: true });
+  const options = { signal, toleratesMissingTrees: true };
+  if (cacheDirectory === undefined || checksum === true) return await readSources(manifest, options);
+  const { cache, save } = openStoredSourceCache(cacheDirectory, manifest);
+  const desired = await readSources(manifest, { ...options, cache });
+  save();
+  return desired;
 }
 
 function unchanged(workspace: Workspace, desired: Desired, engine: Engine, strategyReason: string): Planned {

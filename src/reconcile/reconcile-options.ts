@@ -19,6 +19,8 @@ export type ReconcileOptions = {
   readonly backup?: boolean;
   /** How long to wait for somebody else's lock. Default 10 s. */
   readonly lockTimeoutMs?: number;
+  /** Where digests of local sources are kept from run to run; without it, or with `checksum`, all are hashed. */
+  readonly cacheDirectory?: string;
   /** The sources, when reading them was begun before there was a session, or is done by others. */
   readonly sources?: Promise<Desired>;
   /**

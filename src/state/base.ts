@@ -89,8 +89,9 @@ export function parseBase(text: string, sessionId: string, root: string): Base |
     if (typeof generation !== "number" || !Number.isSafeInteger(generation)) return { fault: "is damaged" };
     if (rest.pop() !== "" || rest.length !== count) return { fault: "is cut short" };
     const entries = new Map<WorkspacePath, BaseEntry>();
-    for (const line of rest) {
-      const record: unknown = JSON.parse(line);
+    const records: unknown = JSON.parse(`[${rest.join(",")}]`);
+    if (!Array.isArray(records) || records.length !== count) return { fault: "is damaged" };
+    for (const record of records) {
       if (!Array.isArray(record) || typeof record[0] !== "string") return { fault: "is damaged" };
       const parsed = parseRecord(record.slice(1));
       if (parsed === undefined) return { fault: "is damaged" };

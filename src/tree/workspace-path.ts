@@ -32,10 +32,18 @@ export function workspacePathFault(text: string): string | undefined {
  * @throws {AgbSyncError} `OUTSIDE_ROOT` when `workspacePathFault` names a fault.
  */
 export function workspacePath(text: string): WorkspacePath {
+  if (isPlain(text)) return text;
   const fault = workspacePathFault(text);
   if (fault !== undefined) throw new AgbSyncError("OUTSIDE_ROOT", `path ${JSON.stringify(text)} ${fault}`);
   return normal(text);
 }
+
+/** Most paths are short, of plain letters and without a leading dot anywhere: thousands are not worth a closer look. */
+function isPlain(text: string): text is WorkspacePath {
+  return text.length <= MAX_NAME_BYTES && plainPath.test(text);
+}
+
+const plainPath = /^[\w@+=~-][\w@+=~. -]*(?:\/[\w@+=~-][\w@+=~. -]*)*$/;
 
 /** A path below the state directory, such as `statePath("backup", time)`. For agb-sync's own use only. */
 export function statePath(...names: readonly string[]): WorkspacePath {

@@ -86,7 +86,12 @@ async function applyOnce(
   const { counters } = session.openWorkspace("/tmp/workspace").transport;
   const before = { ...counters };
   const measured = await timed(async () => {
-    const report = await apply(manifestFor(source), session, { strategy, signal, allowMassDelete: true });
+    const report = await apply(manifestFor(source), session, {
+      strategy,
+      signal,
+      allowMassDelete: true,
+      cacheDirectory: join(work, "cache"),
+    });
     if (report.outcomes.some(({ result }) => result.status !== "applied"))
       throw new Error("the apply was not complete");
     return {
@@ -133,6 +138,8 @@ async function ours(
         if ("local" in target) rmSync(target.local, { recursive: true, force: true });
         sessionId = (await applyOnce(copy, target, undefined, "auto")).sessionId;
       }
+      // Nothing is known of a tree that is applied for the first time.
+      if (scenario === "fresh") rmSync(join(work, "cache"), { recursive: true, force: true });
       change(copy, scenario, round);
       measured.push(
         (await applyOnce(copy, target, scenario === "fresh" || "local" in target ? undefined : sessionId, strategy))

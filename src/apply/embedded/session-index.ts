@@ -3,7 +3,8 @@ import { TransportError } from "../../errors.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import type { FileVersion, Reading } from "../../transport/embedded/read-session-file.ts";
 import type { Digest } from "../../tree/digest.ts";
-import { isDigest } from "../../tree/digest.ts";
+import type { KnownVersions } from "../../tree/known-versions.ts";
+import { formatKnownVersions, parseKnownVersions } from "../../tree/known-versions.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { statePath } from "../../tree/workspace-path.ts";
 
@@ -17,25 +18,20 @@ const RACY_NS = 20_000_000n;
 const RACY_ON_SECONDS_NS = 2_000_000_000n;
 const SECOND_NS = 1_000_000_000n;
 
-type Known = { readonly key: string; readonly digest: Digest };
-
 /**
  * Which version of each file, told apart by size, mtime, ctime and inode, has which digest. It says what was read, not
  * what is there: an entry stays true whatever becomes of the file.
  */
 export class SessionIndex {
-  readonly #versions = new Map<string, Known>();
+  readonly #versions: KnownVersions;
+
+  constructor(versions: KnownVersions = new Map()) {
+    this.#versions = versions;
+  }
 
   /** Reads what `format` wrote; missing or damaged text knows nothing. */
   static parse(text: string | undefined): SessionIndex {
-    const index = new SessionIndex();
-    const fields = text?.split("\0") ?? [];
-    if (fields[0] !== HEADER || fields.at(-1) !== "end" || fields.length % 3 !== 2) return index;
-    for (let at = 1; at + 2 < fields.length; at += 3) {
-      const [path = "", key = "", digest = ""] = [fields[at], fields[at + 1], fields[at + 2]];
-      if (isDigest(digest)) index.#versions.set(path, { key, digest });
-    }
-    return index;
+    return new SessionIndex(parseKnownVersions(HEADER, text));
   }
 
   /** The digest of the file in this version; undefined when that was not read. */
@@ -57,10 +53,9 @@ export class SessionIndex {
     for (const path of this.#versions.keys()) if (!there.has(path)) this.#versions.delete(path);
   }
 
-  /** As text. Neither a path nor a key nor a digest can hold a NUL. */
+  /** As text. */
   format(): string {
-    const fields = [...this.#versions].map(([path, { key, digest }]) => `${path}\0${key}\0${digest}`);
-    return [HEADER, ...fields, "end"].join("\0");
+    return formatKnownVersions(HEADER, this.#versions);
   }
 }
 

@@ -44,7 +44,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   let manifest = await context.loadManifestFor(path, options);
   const startedMs = performance.now();
   // Read while the session is reached or created; what is wrong with them is told once there is one.
-  const sources = manifest.usesSessionId ? undefined : readLocalSources(manifest, { signal: context.signal });
+  const sources = manifest.usesSessionId ? undefined : readLocalSources(manifest, context.sourceOptions(options));
   sources?.catch(() => undefined);
   const progress = context.progress(options);
   const session = await context.connect(manifest, options, true);
