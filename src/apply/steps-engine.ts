@@ -5,6 +5,7 @@ import { changeBase, emptyBase } from "../state/base.ts";
 import { readBase, writeBase } from "../state/base-store.ts";
 import { acquireLock } from "../state/lock.ts";
 import type { Child, Transport } from "../transport/transport.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { childPath, ROOT, statePath } from "../tree/workspace-path.ts";
 import { baseChangesOf } from "./base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult } from "./engine.ts";
@@ -28,9 +29,16 @@ export class StepsEngine implements Engine {
 
   /** See `commitBySteps`. */
   async commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
-    return await commitBySteps(this.#transport, request, this.#concurrency, signal);
+    return await commitBySteps(this.#transport, request, { concurrency: this.#concurrency }, signal);
   }
 }
+
+/** How steps are carried out. */
+export type StepsOptions = {
+  readonly concurrency: number;
+  /** Removes the stage of a run that was cut off, in which nothing waits that was in the workspace before. */
+  readonly discard?: (stage: WorkspacePath) => Promise<void>;
+};
 
 /**
  * New bytes are staged below the state directory and read back before the first of them is moved into place. What was
@@ -40,7 +48,7 @@ export class StepsEngine implements Engine {
 export async function commitBySteps(
   transport: Transport,
   request: CommitRequest,
-  concurrency: number,
+  { concurrency, discard }: StepsOptions,
   signal: AbortSignal,
 ): Promise<CommitResult> {
   await transport.createDirectory(ROOT, undefined, signal);
@@ -52,7 +60,7 @@ export async function commitBySteps(
         hint: "plan again",
       });
     }
-    await rescueLeftovers(transport, signal);
+    await rescueLeftovers(transport, discard, signal);
     await transport.createDirectory(statePath("stage", request.applyId), undefined, signal);
     const base = stored ?? emptyBase(transport.sessionId, transport.root);
     const run = new StepRun(transport, request, concurrency, signal);
@@ -75,7 +83,11 @@ export async function commitBySteps(
  * What runs that were cut off had set aside may be the only copy of somebody's bytes: it becomes a backup. Staged
  * contents stay: they are used again.
  */
-async function rescueLeftovers(transport: Transport, signal: AbortSignal): Promise<void> {
+async function rescueLeftovers(
+  transport: Transport,
+  discard: StepsOptions["discard"],
+  signal: AbortSignal,
+): Promise<void> {
   const stage = statePath("stage");
   let children: readonly Child[];
   try {
@@ -90,6 +102,6 @@ async function rescueLeftovers(transport: Transport, signal: AbortSignal): Promi
     if ((await transport.listDirectory(leftover, signal)).some((child) => /^(?:old|held)-/.test(child.name))) {
       await transport.createDirectory(BACKUPS_PATH, undefined, signal);
       await transport.move(leftover, childPath(BACKUPS_PATH, backupName(new Date(), name)), { replace: false }, signal);
-    }
+    } else await discard?.(leftover);
   }
 }

@@ -17,7 +17,16 @@ export async function readBase(transport: Transport, signal: AbortSignal): Promi
     if (hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY")) return { base: undefined, fault: undefined };
     throw error;
   }
-  const parsed = parseBase(Buffer.concat(chunks).toString("utf8"), transport.sessionId, transport.root);
+  return storedBase(Buffer.concat(chunks).toString("utf8"), transport);
+}
+
+/** What this text, or its absence, says of a base of this session and root. */
+export function storedBase(
+  text: string | undefined,
+  { sessionId, root }: Pick<Transport, "sessionId" | "root">,
+): StoredBase {
+  if (text === undefined) return { base: undefined, fault: undefined };
+  const parsed = parseBase(text, sessionId, root);
   return "fault" in parsed ? { base: undefined, fault: parsed.fault } : { base: parsed, fault: undefined };
 }
 

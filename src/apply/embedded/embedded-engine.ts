@@ -7,7 +7,7 @@ import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult } fro
 import { commitBySteps } from "../steps-engine.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { flush } from "./flush.ts";
-import { removeLeftovers } from "./leftovers.ts";
+import { removeIfPossible, removeLeftovers } from "./leftovers.ts";
 import { scanEmbedded } from "./scan-embedded.ts";
 import { INDEX_PATH, SessionIndex, writeIndex } from "./session-index.ts";
 
@@ -39,9 +39,10 @@ export class EmbeddedEngine implements Engine {
     const { directory, root } = this.#transport;
     const open = (place: string) => new EmbeddedTransport({ directory, root: place, syncsEachFile: false, onRead });
     const transport = open(root);
-    await removeLeftovers(transport, open, request, signal);
+    await removeLeftovers(transport, open, signal);
     if (!request.rootExists) return await commitFresh(root, open, request, index, signal);
-    const result = await commitBySteps(transport, request, CONCURRENCY, signal);
+    const discard = (stage: WorkspacePath) => removeIfPossible(transport, stage);
+    const result = await commitBySteps(transport, request, { concurrency: CONCURRENCY, discard }, signal);
     await writeIndex(transport, index);
     await flush(transport.rootDirectory);
     return result;

@@ -1,27 +1,23 @@
 import { readdirSync } from "node:fs";
 import { hasCode } from "../../errors.ts";
-import { acquireLock, hasDied, LOCKS_PATH, parseTicket, TICKET_LIFE_MS } from "../../state/lock.ts";
+import { hasDied, LOCKS_PATH, parseTicket, TICKET_LIFE_MS } from "../../state/lock.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { childPath, ROOT, statePath } from "../../tree/workspace-path.ts";
-import type { CommitRequest } from "../engine.ts";
-import { CONTENTS_NAME } from "../staged-contents.ts";
 import type { OpenRoot } from "./commit-fresh.ts";
 import { placeOf, siblingPath } from "./commit-fresh.ts";
 
-const STAGE = statePath("stage");
 const uuid = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
 /** What a file of the state is called before it is complete. */
 const halfWritten = new RegExp(`^(?:\\.${uuid.source}\\.agb-sync-new|base\\.\\d+\\.new)$`);
 
 /**
- * Removes what killed applies left: roots that never went live, stages, and half-written state; nothing of an apply that
- * may still be at work, and nothing that is merely called alike. What cannot be removed is in nobody's way and stays.
+ * Removes what killed applies left beside the lock: roots that never went live and half-written state; nothing of an
+ * apply that may still be at work, and nothing that is merely called alike.
  */
 export async function removeLeftovers(
   transport: EmbeddedTransport,
   open: OpenRoot,
-  request: CommitRequest,
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
@@ -32,7 +28,6 @@ export async function removeLeftovers(
       if (halfWritten.test(name) && isOld(transport, path)) await removeIfPossible(transport, path);
     }
   }
-  if (worthlessStages(transport).length > 0) await removeStages(transport, request, signal);
 }
 
 async function removeUnfinishedRoots(root: string, open: OpenRoot): Promise<void> {
@@ -61,28 +56,8 @@ function isAbandoned(beside: EmbeddedTransport, sibling: WorkspacePath): boolean
   }
 }
 
-/** Stages are made under the lock: whoever holds it finds only those of runs that were cut off. */
-async function removeStages(transport: EmbeddedTransport, request: CommitRequest, signal: AbortSignal): Promise<void> {
-  const lock = await acquireLock(transport, { ...request.lock, timeoutMs: 0 }, signal).catch((error: unknown) => {
-    if (!hasCode(error, "LOCKED")) throw error;
-  });
-  if (lock === undefined) return;
-  try {
-    for (const stage of worthlessStages(transport)) await removeIfPossible(transport, stage);
-  } finally {
-    await lock.release();
-  }
-}
-
-/** Those of single runs in which nothing waits that was in the workspace before: such a one becomes a backup. */
-function worthlessStages(transport: EmbeddedTransport): readonly WorkspacePath[] {
-  return namesIn(transport, STAGE)
-    .filter((name) => name !== CONTENTS_NAME)
-    .map((name) => childPath(STAGE, name))
-    .filter((stage) => namesIn(transport, stage).every((name) => !/^(?:old|held)-/.test(name)));
-}
-
-async function removeIfPossible(transport: EmbeddedTransport, path: WorkspacePath): Promise<void> {
+/** What cannot be removed is in nobody's way and stays. */
+export async function removeIfPossible(transport: EmbeddedTransport, path: WorkspacePath): Promise<void> {
   try {
     await transport.removeAll(path);
   } catch (error) {

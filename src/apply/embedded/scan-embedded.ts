@@ -2,8 +2,8 @@ import type { BigIntStats, Dirent } from "node:fs";
 import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import { hasCode, hasErrno, messageOf, TransportError } from "../../errors.ts";
 import type { Base } from "../../state/base.ts";
-import { BASE_PATH, parseBase } from "../../state/base.ts";
-import type { StoredBase } from "../../state/base-store.ts";
+import { BASE_PATH } from "../../state/base.ts";
+import { storedBase } from "../../state/base-store.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import { hashFiles } from "../../transport/embedded/hash-files.ts";
 import type { Reading } from "../../transport/embedded/read-session-file.ts";
@@ -28,7 +28,8 @@ export async function scanEmbedded(
   signal: AbortSignal,
 ): Promise<ScanResult> {
   signal.throwIfAborted();
-  const { base, fault } = readStoredBase(transport);
+  // Reached through a link it is refused (`OUTSIDE_ROOT`).
+  const { base, fault } = storedBase(transport.readText(BASE_PATH), transport);
   const warnings = fault === undefined ? [] : [`the stored base ${fault} and is not used`];
   const walk = new Walk(transport, request, base, index);
   const rootExists = await walk.run(signal);
@@ -37,14 +38,6 @@ export async function scanEmbedded(
   index.keepOnly(actual);
   if (base !== undefined && isUnchanged(request, base, actual)) return { kind: "unchanged", base: undefined };
   return { kind: "tree", rootExists, actual, base, held, warnings };
-}
-
-/** @throws {TransportError} `OUTSIDE_ROOT` when the state is reached through a link. */
-function readStoredBase(transport: EmbeddedTransport): StoredBase {
-  const text = transport.readText(BASE_PATH);
-  if (text === undefined) return { base: undefined, fault: undefined };
-  const parsed = parseBase(text, transport.sessionId, transport.root);
-  return "fault" in parsed ? { base: undefined, fault: parsed.fault } : { base: parsed, fault: undefined };
 }
 
 class Walk {

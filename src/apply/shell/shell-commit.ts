@@ -4,7 +4,7 @@ import { backupName } from "../../state/backups.ts";
 import type { Base } from "../../state/base.ts";
 import { changeBase, formatBaseHeader } from "../../state/base.ts";
 import { ticketStart } from "../../state/lock.ts";
-import { runMarked } from "../../transport/agb/shell-tool.ts";
+import { runMarked, shellOf } from "../../transport/agb/shell-tool.ts";
 import type { Transport } from "../../transport/transport.ts";
 import { baseChangesOf } from "../base-changes.ts";
 import type { CommitRequest, StepResult } from "../engine.ts";
@@ -206,9 +206,12 @@ class ShellCommit {
   }
 
   async #ask(command: string, what: string, signal: AbortSignal): Promise<string> {
-    const { shell } = this.#input.transport;
-    if (shell === undefined) throw new TransportError("NOT_POSSIBLE_HERE", "the session has no shell");
-    return await runMarked(shell, { command, timeoutMs: COMMAND_TIMEOUT_MS, repeatable: true }, what, signal);
+    return await runMarked(
+      shellOf(this.#input.transport),
+      { command, timeoutMs: COMMAND_TIMEOUT_MS, repeatable: true },
+      what,
+      signal,
+    );
   }
 }
 

@@ -2,10 +2,10 @@ import { randomUUID } from "node:crypto";
 import { hasCode, TransportError } from "../../errors.ts";
 import { targetOf } from "../../plan/order-steps.ts";
 import type { Base } from "../../state/base.ts";
-import { changeBase, emptyBase, parseBase } from "../../state/base.ts";
-import { readBase, writeBase } from "../../state/base-store.ts";
+import { changeBase, emptyBase } from "../../state/base.ts";
+import { readBase, storedBase, writeBase } from "../../state/base-store.ts";
 import { waitUntilFree } from "../../state/lock.ts";
-import { runMarked } from "../../transport/agb/shell-tool.ts";
+import { runMarked, shellOf, withoutShell } from "../../transport/agb/shell-tool.ts";
 import { askInBackground } from "../../transport/ask-in-background.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { Digest } from "../../tree/digest.ts";
@@ -118,9 +118,8 @@ export class ShellEngine implements Engine {
   ): Promise<ScanResult> {
     const { sessionId, root } = this.#transport;
     const warnings: string[] = [];
-    const parsed = answer.baseText === undefined ? undefined : parseBase(answer.baseText, sessionId, root);
-    if (parsed !== undefined && "fault" in parsed) warnings.push(`the stored base ${parsed.fault} and is not used`);
-    const base = parsed === undefined || "fault" in parsed ? undefined : parsed;
+    const { base, fault } = storedBase(answer.baseText, this.#transport);
+    if (fault !== undefined) warnings.push(`the stored base ${fault} and is not used`);
     this.#unusableBaseSha256 = base === undefined ? answer.baseSha256 : "";
     if (answer.unnameable > 0)
       warnings.push(`${answer.unnameable} names in the session are not valid text and are left alone`);
@@ -155,9 +154,7 @@ export class ShellEngine implements Engine {
   /** How to speak to the session's programs. */
   async #programs(signal: AbortSignal): Promise<{ readonly dialect: Dialect; readonly compresses: boolean }> {
     const { probe } = await this.#transport.features(signal);
-    if (probe === undefined || !probe.shell || this.#transport.shell === undefined) {
-      throw new TransportError("NOT_POSSIBLE_HERE", "the session has no shell");
-    }
+    if (probe?.shell !== true) throw withoutShell();
     const dialect = dialectOf(probe);
     if ("lacks" in dialect) {
       throw new TransportError("NOT_POSSIBLE_HERE", `the session lacks ${dialect.lacks.join(", ")}`);
@@ -170,8 +167,7 @@ export class ShellEngine implements Engine {
    * fetched in pages (S11, S39).
    */
   async #ask(command: string, what: string, signal: AbortSignal): Promise<string> {
-    const { shell } = this.#transport;
-    if (shell === undefined) throw new TransportError("NOT_POSSIBLE_HERE", "the session has no shell");
+    const shell = shellOf(this.#transport);
     if (!this.#answersAreCut) {
       try {
         return await runMarked(shell, { command, timeoutMs: SCAN_TIMEOUT_MS, repeatable: true }, what, signal);

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { TransportError } from "../../errors.ts";
-import type { ShellRequest, ShellResult } from "../transport.ts";
+import type { ShellRequest, ShellResult, Transport } from "../transport.ts";
 import { codeOfStderr } from "./error-text.ts";
 import { decoded, fieldOf, recordOf, shorten } from "./parse-envelope.ts";
 import type { ToolCaller } from "./tool-caller.ts";
@@ -9,6 +9,16 @@ import type { ToolCaller } from "./tool-caller.ts";
 export const LONGEST_COMMAND_MS = 50_000;
 /** The answer needs time to travel back. */
 const ANSWER_MS = 10_000;
+
+/** The transport's shell. @throws {TransportError} `NOT_POSSIBLE_HERE` where there is none. */
+export function shellOf({ shell }: Pick<Transport, "shell">): NonNullable<Transport["shell"]> {
+  if (shell === undefined) throw withoutShell();
+  return shell;
+}
+
+export function withoutShell(): TransportError {
+  return new TransportError("NOT_POSSIBLE_HERE", "the session has no shell");
+}
 
 /** Runs one command through the shell tool, whatever form its result comes in (protocol §7). */
 export async function runShell(caller: ToolCaller, request: ShellRequest, signal: AbortSignal): Promise<ShellResult> {
