@@ -132,10 +132,10 @@ export class WatchTotals {
 /** `12:03:07  ~3 +1 →1  4.2 kB  3 calls  86 ms`; calls only where there are any. */
 export function cycleLine(report: ApplyReport, latencyMs: number, now: Date): string {
   const applied = appliedSteps(report);
-  const counts = Object.entries(countSteps(applied)).filter(([, count]) => count > 0);
+  const counts = countSteps(applied);
   const undone = report.outcomes.length - applied.length;
   const what = [
-    ...counts.map(([kind, count]) => `${signs[kind] ?? kind}${count}`),
+    ...signs.flatMap(([kind, sign]) => (counts[kind] > 0 ? [`${sign}${counts[kind]}`] : [])),
     ...(undone > 0 ? [`!${undone}`] : []),
   ];
   const { requests } = report.counters;
@@ -144,7 +144,14 @@ export function cycleLine(report: ApplyReport, latencyMs: number, now: Date): st
   return [time, what.join(" "), formatBytes(writtenBytes(report)), ...calls, formatDuration(latencyMs)].join("  ");
 }
 
-const signs: Readonly<Record<string, string>> = { write: "~", create: "+", move: "→", mode: "±", delete: "-" };
+/** In the order in which they are shown. */
+const signs = [
+  ["write", "~"],
+  ["create", "+"],
+  ["move", "→"],
+  ["mode", "±"],
+  ["delete", "-"],
+] as const;
 
 const remarks: Readonly<Record<string, string>> = {
   manifest: "watching on with the last manifest that was right",
