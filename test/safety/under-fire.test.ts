@@ -26,7 +26,7 @@ const rounds = Number(process.env["FAULT_ROUNDS"] ?? 20);
 describe("random faults", () => {
   it.each(["batch", "steps"] as const)(
     "converges with a fault in every fifth request, strategy %s (S7)",
-    { timeout: 120_000 },
+    { timeout: Math.max(120_000, rounds * 3000) },
     async (strategy) => {
       const random = (["500", "429", "reset"] as const).map((kind) => ({ kind, probability: 0.067 }));
       const emulator = await startEmulator({ faults: { random }, retryAfterSeconds: 0, seed: 7 });
