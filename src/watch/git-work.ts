@@ -8,7 +8,7 @@ const LOOK_MS = 20;
 
 /**
  * Git holds a lock on its index while it changes files, and half a checkout is not worth sending (W15). A lock that was
- * waited for to the end without going away was left behind by a git that died, and is not waited for again.
+ * waited for to the end while no file changed was left behind by a git that died, and is not waited for again.
  */
 export class GitWork {
   readonly #clock: RetryClock;
@@ -18,18 +18,26 @@ export class GitWork {
     this.#clock = clock;
   }
 
-  /** Waits while git works in a repository that one of the directories lies in, at most until `endMs` by the clock. */
-  async wait(directories: Iterable<string>, endMs: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Waits while git works in a repository that one of the directories lies in, at most until `endMs` by the clock;
+   * `isAtWork` says whether files changed meanwhile.
+   */
+  async wait(
+    directories: Iterable<string>,
+    endMs: number,
+    isAtWork: () => boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     const locks = [...new Set([...directories].flatMap((directory) => gitDirectoryOf(directory) ?? []))];
     for (;;) {
       const held = locks.flatMap((directory) => identityOf(join(directory, "index.lock")) ?? []);
       const fresh = held.filter((lock) => !this.#stale.has(lock));
       if (fresh.length === 0 || signal.aborted) return;
       if (this.#clock.now() >= endMs) {
-        for (const lock of fresh) this.#stale.add(lock);
+        if (!isAtWork()) for (const lock of fresh) this.#stale.add(lock);
         return;
       }
-      await pause(this.#clock, LOOK_MS, signal);
+      await pause(this.#clock, Math.min(LOOK_MS, endMs - this.#clock.now()), signal);
     }
   }
 }

@@ -267,7 +267,9 @@ export class Watcher {
         const endMs = (this.#hints.firstMs ?? clock.now()) + maxWaitMs;
         await settle(this.#hints, debounceMs, endMs, clock, signal);
         const sources = manifest.current.trees.map(({ source }) => source);
-        return await this.#git.wait(sources, Math.max(endMs, clock.now()), signal);
+        const settled = this.#hints.count;
+        const isAtWork = () => this.#hints.count > settled;
+        return await this.#git.wait(sources, Math.max(endMs, clock.now()), isAtWork, signal);
       }
       for (const path of this.#unsettled.due()) {
         const directory = dirname(path);

@@ -1,112 +1,220 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
-import { Watched } from "./watched.ts";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { safely, Watched } from "./watched.ts";
 
-const anchored = { anchor: "always here", "sub/notes.md": "0\n" };
 /** Nothing is looked at but what was hinted at. */
 const hintsOnly = { safetyMs: 3_600_000, rescanMs: 0 };
+const FILE = "src/main.c";
+const FENCE = "fence/number";
 
-type Save = (directory: string, text: string) => void;
-/** How an editor saves `notes.md`, how often that is tried, and what it leaves beside it while the file is open. */
-type Editor = { readonly save: Save; readonly times: number; readonly open?: (directory: string) => () => void };
+/** One thing that an editor does in the directory of the file. */
+type Deed = (directory: string) => void;
 
-const at = (directory: string, name: string) => join(directory, name);
-const write = (directory: string, name: string, text: string) => writeFileSync(at(directory, name), text);
-const rename = (directory: string, from: string, to: string) => renameSync(at(directory, from), at(directory, to));
-const remove = (directory: string, name: string) => rmSync(at(directory, name));
+const write =
+  (name: string, text: string): Deed =>
+  (directory) =>
+    writeFileSync(join(directory, name), text);
+const rename =
+  (from: string, to: string): Deed =>
+  (directory) =>
+    renameSync(join(directory, from), join(directory, to));
+const remove =
+  (name: string): Deed =>
+  (directory) =>
+    rmSync(join(directory, name));
+const link =
+  (target: string, name: string): Deed =>
+  (directory) =>
+    symlinkSync(target, join(directory, name));
 
-function vim(directory: string, text: string): void {
-  write(directory, "4913", "");
-  remove(directory, "4913");
-  rename(directory, "notes.md", "notes.md~");
-  write(directory, "notes.md", text);
-  remove(directory, "notes.md~");
-}
+type Editor = {
+  readonly saves: number;
+  /** Whether nobody can tell from names what is meant between its deeds, so that only the whole of a save counts. */
+  readonly isAtOnce?: true;
+  /** What it does when it opens and closes the file. */
+  readonly open?: readonly Deed[];
+  readonly close?: readonly Deed[];
+  readonly save: (text: string, nth: number) => readonly Deed[];
+};
 
 const editors: Readonly<Record<string, Editor>> = {
-  "a temporary name and a rename": {
-    times: 100,
-    save(directory, text) {
-      write(directory, ".notes.md.goutputstream-X1", "");
-      rename(directory, ".notes.md.goutputstream-X1", ".goutputstream-AB12CD");
-      write(directory, ".goutputstream-AB12CD", text);
-      rename(directory, ".goutputstream-AB12CD", "notes.md");
-    },
+  "a temporary file and a rename": {
+    saves: 100,
+    isAtOnce: true,
+    save: (text) => [write("main.c.tmp", text), rename("main.c.tmp", "main.c")],
   },
-  "writing over it, as VS Code does": { times: 20, save: (directory, text) => write(directory, "notes.md", text) },
-  "vim with a backup and a swap file": {
-    times: 20,
-    save: vim,
-    open(directory) {
-      write(directory, ".notes.md.swx", "");
-      remove(directory, ".notes.md.swx");
-      write(directory, ".notes.md.swp", "b0VIM");
-      return () => remove(directory, ".notes.md.swp");
-    },
+  "gedit, through .goutputstream": {
+    saves: 4,
+    save: (text, nth) => [write(`.goutputstream-AB${nth}`, text), rename(`.goutputstream-AB${nth}`, "main.c")],
   },
-  "the safe write of JetBrains": {
-    times: 20,
-    save(directory, text) {
-      write(directory, "notes.md___jb_tmp___", text);
-      rename(directory, "notes.md", "notes.md___jb_old___");
-      rename(directory, "notes.md___jb_tmp___", "notes.md");
-      remove(directory, "notes.md___jb_old___");
-    },
+  "vim with a backup while it writes": {
+    saves: 4,
+    open: [
+      write(".main.c.swp", ""),
+      write(".main.c.swx", ""),
+      remove(".main.c.swx"),
+      write(".main.c.swp", "b0VIM 9.0"),
+    ],
+    save: (text) => [
+      write(".main.c.swp", `b0VIM 9.0 ${text}`),
+      write("4913", ""),
+      remove("4913"),
+      rename("main.c", "main.c~"),
+      write("main.c", text),
+      remove("main.c~"),
+    ],
+    close: [remove(".main.c.swp")],
   },
-  "Emacs with a lock and an automatic save": {
-    times: 20,
-    save(directory, text) {
-      write(directory, "#notes.md#", text.slice(0, 3));
-      rename(directory, "notes.md", "notes.md~");
-      write(directory, "notes.md", text);
-      remove(directory, "#notes.md#");
-      remove(directory, "notes.md~");
-    },
-    open(directory) {
-      symlinkSync("somebody@host.1234:1700000000", at(directory, ".#notes.md"));
-      return () => remove(directory, ".#notes.md");
-    },
+  "VS Code, emptying and writing": {
+    saves: 10,
+    isAtOnce: true,
+    save: (text) => [write("main.c", ""), write("main.c", text)],
+  },
+  "a JetBrains safe write": {
+    saves: 4,
+    save: (text) => [
+      write("main.c___jb_tmp___", text),
+      rename("main.c", "main.c___jb_old___"),
+      rename("main.c___jb_tmp___", "main.c"),
+      remove("main.c___jb_old___"),
+    ],
+  },
+  "Emacs with a lock, automatic saves and a backup that is removed": {
+    saves: 4,
+    save: (text) => [
+      link("somebody@host.1234:1700000000", ".#main.c"),
+      write("#main.c#", text.slice(0, 5)),
+      write("#main.c#", text),
+      rename("main.c", "main.c~"),
+      write("main.c", text),
+      remove("#main.c#"),
+      remove(".#main.c"),
+      remove("main.c~"),
+    ],
+  },
+  "Kate with its swap file": {
+    saves: 4,
+    save: (text) => [write(".main.c.kate-swp", text), write("main.c", text), remove(".main.c.kate-swp")],
   },
 };
 
-describe("watching what editors save", () => {
-  it.each(Object.entries(editors))("uploads only the final bytes of %s (W9)", async (_name, { save, times, open }) => {
-    const watched = new Watched();
-    await watched.start(anchored, hintsOnly);
-    const directory = join(watched.source, "sub");
-    const saved = () => readFileSync(join(watched.root, "sub/notes.md"), "utf8");
-    const close = open?.(directory);
-    for (let index = 1; index <= times; index += 1) {
-      const text = `version ${index}\n`.repeat(index);
-      save(directory, text);
-      await watched.until(() => saved() === text);
+/** A watch that can be made to look, and an editor at work in front of it. */
+class Desk {
+  readonly watched = new Watched();
+  #fences = 0;
+
+  async start(): Promise<void> {
+    await this.watched.start({ anchor: "always here", [FILE]: "as it was\n", [FENCE]: "0" }, hintsOnly);
+  }
+
+  /** Carries out what an editor does, with a look of the watch between any two deeds or with none at all. */
+  async carryOut(deeds: readonly Deed[], looks: boolean): Promise<void> {
+    for (const deed of deeds) {
+      deed(join(this.watched.source, "src"));
+      if (looks) await this.look();
     }
-    close?.();
-    write(directory, "fence", "everything before this was looked at");
-    await watched.settled();
-    const [fence, ...others] = watched.steps.toReversed();
-    expect(fence).toBe("write sub/fence");
-    expect(others).toEqual(Array.from({ length: times }, () => "write sub/notes.md"));
+  }
+
+  /** Ends when the watch has looked at everything that was done before: hints come in order. */
+  async look(): Promise<void> {
+    this.#fences += 1;
+    const text = `${this.#fences}`;
+    writeFileSync(join(this.watched.source, FENCE), text);
+    await this.watched.until(() => this.sent(FENCE) === text);
+  }
+
+  sent(path: string): string {
+    return readFileSync(join(this.watched.root, path), "utf8");
+  }
+
+  /** What was done in the session, but for what makes the watch look. */
+  get steps(): readonly string[] {
+    return this.watched.steps.filter((step) => step !== `write ${FENCE}`);
+  }
+
+  /** Whatever was told beside cycles. */
+  get troubles(): readonly unknown[] {
+    const { watched } = this;
+    const failures = watched.cycles.flatMap(({ newConflicts, newFailures }) => [...newConflicts, ...newFailures]);
+    return [...watched.events.filter(({ type }) => type !== "ready" && type !== "cycle"), ...failures];
+  }
+}
+
+async function opened(): Promise<Desk> {
+  const desk = new Desk();
+  await desk.start();
+  return desk;
+}
+
+const ways = Object.entries(editors).flatMap(([name, editor]) => [
+  { name, editor, when: "all at once", looks: false },
+  ...(editor.isAtOnce ? [] : [{ name, editor, when: "with a look after each deed", looks: true }]),
+]);
+
+describe("the save of an editor", () => {
+  it.each(ways)("is one write of the file: $name, $when (W9)", async ({ editor, looks }) => {
+    const desk = await opened();
+    const { watched } = desk;
+    const { open = [], close = [], save, saves } = editor;
+    const before = Object.keys(safely(watched.root) ?? {});
+    await desk.carryOut(open, looks);
+    for (let nth = 1; nth <= saves; nth += 1) {
+      const text = `version ${nth}\n`.repeat(nth);
+      await desk.carryOut(save(text, nth), looks);
+      if (close.length === 0) await watched.settled();
+      await watched.until(() => desk.sent(FILE) === text);
+      expect(Object.keys(safely(watched.root) ?? {})).toEqual(before);
+    }
+    await desk.carryOut(close, looks);
+    await desk.look();
+    expect(watched.isEqual()).toBe(true);
+    expect(desk.steps).toEqual(Array.from({ length: saves }, () => `write ${FILE}`));
+    expect(desk.troubles).toEqual([]);
   });
 
-  it("takes a backup that an editor leaves behind for a file like any other (W9)", async () => {
-    const watched = new Watched();
-    await watched.start(anchored, hintsOnly);
-    const directory = join(watched.source, "sub");
-    rename(directory, "notes.md", "notes.md~");
-    write(directory, "notes.md", "new");
+  it("sends a backup that stays, but later and as a file like any other (W9)", async () => {
+    const desk = await opened();
+    const { watched } = desk;
+    await desk.carryOut([rename("main.c", "main.c~"), write("main.c", "first save")], true);
+    expect(desk.steps).toEqual([`write ${FILE}`]);
     await watched.settled();
-    expect(watched.steps.filter((step) => step.startsWith("delete"))).toEqual([]);
-    expect(readFileSync(join(watched.root, "sub/notes.md~"), "utf8")).toBe("0\n");
+    expect(desk.sent(`${FILE}~`)).toBe("as it was\n");
+    await desk.carryOut([rename("main.c", "main.c~"), write("main.c", "second save")], true);
+    await watched.settled();
+    expect(desk.sent(`${FILE}~`)).toBe("first save");
+    expect(desk.steps.filter((step) => !step.startsWith("write"))).toEqual([]);
+    expect(desk.troubles).toEqual([]);
   });
 
-  it("sends a directory whose files merely look like an editor's, once they stay (W9)", async () => {
-    const watched = new Watched();
-    await watched.start(anchored, hintsOnly);
-    mkdirSync(join(watched.source, "kept"));
-    write(watched.source, "kept/old~", "1");
-    write(watched.source, "kept/4913", "not empty");
-    await watched.settled();
+  it("does not keep a file that was deleted while an editor had it open (W9)", async () => {
+    const desk = await opened();
+    await desk.carryOut(
+      [write(".main.c.swp", "b0VIM 9.0"), link("nobody@host.1:1", ".#main.c"), remove("main.c")],
+      true,
+    );
+    await desk.watched.until(() => desk.steps.length > 0);
+    expect(desk.steps).toEqual([`delete ${FILE}`]);
+    expect(desk.troubles).toEqual([]);
+  });
+
+  it.each<[string, Deed]>([
+    [".main.c.swp", write(".main.c.swp", "b0VIM 9.0")],
+    [".main.c.kate-swp", write(".main.c.kate-swp", "new text")],
+    ["#main.c#", write("#main.c#", "new text")],
+    [".#main.c", link("somebody@host.1234:1700000000", ".#main.c")],
+    ["main.c___jb_tmp___", write("main.c___jb_tmp___", "new text")],
+  ])("keeps %s here for as long as the file is open (W9)", async (name, deed) => {
+    const desk = await opened();
+    await desk.carryOut([deed], true);
+    const now = Date.now.bind(Date);
+    const anHourLater = vi.spyOn(Date, "now").mockImplementation(() => now() + 3_600_000);
+    onTestFinished(() => anHourLater.mockRestore());
+    await desk.carryOut([write("beside.c", "x")], true);
+    expect(desk.steps).toEqual(["write src/beside.c"]);
+    expect(Object.keys(safely(desk.watched.root) ?? {})).not.toContain(`src/${name}`);
+    await desk.carryOut([remove(name)], true);
+    expect(desk.watched.isEqual()).toBe(true);
+    expect(desk.troubles).toEqual([]);
   });
 });
