@@ -2,6 +2,7 @@ import pLimit from "p-limit";
 import type { ScanRequest, ScanResult } from "../apply/engine.ts";
 import { hasCode, TransportError } from "../errors.ts";
 import { readBase } from "../state/base-store.ts";
+import { readJournal, recover } from "../state/journal.ts";
 import type { Child, Transport } from "../transport/transport.ts";
 import type { Entry, FileEntry } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
@@ -19,14 +20,19 @@ export async function scanByListing(
   signal: AbortSignal,
 ): Promise<ScanResult> {
   const limit = pLimit(concurrency);
-  const { base, fault } = await readBase(transport, signal);
+  const [{ base, fault }, journal, top] = await Promise.all([
+    readBase(transport, signal),
+    readJournal(transport, signal),
+    listRoot(transport, signal),
+  ]);
   const warnings = fault === undefined ? [] : [`the stored base ${fault} and is not used`];
-  const top = await listRoot(transport, signal);
-  if (top === undefined) return { kind: "tree", rootExists: false, actual: new Map(), base, warnings };
+  if (top === undefined) return { kind: "tree", rootExists: false, actual: new Map(), base, recovered: [], warnings };
 
   const actual = new Map<WorkspacePath, Entry>();
   const held = new Set<WorkspacePath>();
-  const concerns = (path: WorkspacePath) => request.wanted.has(path) || (base?.entries.has(path) ?? false);
+  const noted = new Set(journal.records.map(([path]) => path));
+  const concerns = (path: WorkspacePath) =>
+    request.wanted.has(path) || (base?.entries.has(path) ?? false) || noted.has(path);
 
   const visit = async (directory: WorkspacePath, children: readonly Child[]): Promise<void> => {
     await Promise.all(
@@ -55,7 +61,7 @@ export async function scanByListing(
   await visit(ROOT, top);
   await confirmAbsent(transport, [...(base?.entries.keys() ?? [])], actual, request, limit, signal);
   await addDigests(transport, actual, concerns, signal);
-  return { kind: "tree", rootExists: true, actual, base, held, warnings };
+  return { kind: "tree", rootExists: true, actual, ...recover(base, journal, actual, transport), held, warnings };
 }
 
 /** Undefined when the root is not there yet. */

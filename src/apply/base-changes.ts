@@ -1,16 +1,36 @@
 import type { PlannedStep, Step } from "../plan/plan.ts";
 import { movedPath } from "../plan/relocate.ts";
 import type { Base, BaseChange, BaseEntry } from "../state/base.ts";
+import { withChanges } from "../state/base.ts";
 import type { Entry } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { isBelow } from "../tree/workspace-path.ts";
-import type { StepResult } from "./engine.ts";
+import type { CommitRequest, StepResult } from "./engine.ts";
+
+/** All that base learns from a commit: what runs before it left unrecorded, its steps, and what no step touches. */
+export function changesOf(
+  { steps, recovered, baseChanges }: Pick<CommitRequest, "steps" | "recovered" | "baseChanges">,
+  results: readonly StepResult[],
+  base: Base,
+): readonly BaseChange[] {
+  const known = recovered.length === 0 ? base : withChanges(base, recovered);
+  return [...recovered, ...baseChangesOf(steps, results, known), ...baseChanges];
+}
+
+/** The same if every step goes well. */
+export function intendedChanges(
+  request: Pick<CommitRequest, "steps" | "recovered" | "baseChanges">,
+  base: Base,
+): readonly BaseChange[] {
+  const results = request.steps.map((): StepResult => ({ status: "applied" }));
+  return changesOf(request, results, base);
+}
 
 /**
  * What base learns from the steps that were applied, in their order; a failed or skipped step leaves the old record
  * (S31). A held move frees its old path before anything else is recorded.
  */
-export function baseChangesOf(
+function baseChangesOf(
   steps: readonly PlannedStep[],
   results: readonly StepResult[],
   base: Base,

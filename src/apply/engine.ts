@@ -28,7 +28,10 @@ export type ScanResult =
       readonly kind: "tree";
       readonly rootExists: boolean;
       readonly actual: Tree;
+      /** As stored, with `recovered` made. */
       readonly base: Base | undefined;
+      /** What the journal of a run that was cut off knows of `actual`, and the stored base does not. */
+      readonly recovered: readonly BaseChange[];
       /** Directories below which something ignored lies: they can neither go nor give way (S36). */
       readonly held?: ReadonlySet<WorkspacePath>;
       readonly warnings: readonly string[];
@@ -42,6 +45,8 @@ export type CommitRequest = {
   readonly contents: ContentStore;
   /** Generation of the base that the plan was made from; another one in the session means a stale plan. */
   readonly baseGeneration: number;
+  /** What runs that were cut off put into place and did not record. */
+  readonly recovered: readonly BaseChange[];
   /** What base records about paths that no step touches: adopted, kept, forgotten. */
   readonly baseChanges: readonly BaseChange[];
   /** Digest of the desired tree, stored when everything was applied and nothing is left in conflict. */

@@ -1,7 +1,7 @@
 import type { Plan } from "../plan/plan.ts";
 
-/** Requests to take and give back the lock, to read base and to replace it, whatever the plan. */
-const STEPS_OVERHEAD = 10;
+/** Requests to take and give back the lock, and for base and the journal, whatever the plan. */
+const STEPS_OVERHEAD = 14;
 /** Bytes of text that one write_file carries (protocol §6.2). */
 const TEXT_BYTES = 50_000;
 /** Contents up to this size ride in the commit command, or in a few parts; larger ones cost an upload's four calls. */

@@ -25,13 +25,23 @@ export class StepRun {
   readonly #aside: SetAside;
   readonly #closedDirectories = new Map<WorkspacePath, number>();
   readonly #backup: string;
+  readonly #noted: Promise<void> | undefined;
   readonly #told = new Set<number>();
   #hasBackup = false;
 
-  constructor(transport: Transport, request: CommitRequest, concurrency: number, signal: AbortSignal) {
+  /** Nothing is put into place before `noted` is done: what this run is about to do is written down. */
+  constructor(
+    transport: Transport,
+    request: CommitRequest,
+    { concurrency, noted }: { readonly concurrency: number; readonly noted: Promise<void> | undefined },
+    signal: AbortSignal,
+  ) {
     this.#transport = transport;
     this.#request = request;
     this.#signal = signal;
+    this.#noted = noted;
+    // It is awaited below, unless something else fails first.
+    noted?.catch(() => undefined);
     this.#limit = pLimit(concurrency);
     this.#results = request.steps.map(() => undefined);
     this.#stage = statePath("stage", request.applyId);
@@ -52,6 +62,7 @@ export class StepRun {
     try {
       await this.#unlessStopped(async () => {
         await this.#stageContents();
+        await this.#noted;
         await this.#checkBefore();
         await this.#setAsideHeldMoves();
         await this.#runAll((planned, index) => !isDeletion(planned, index));

@@ -3,11 +3,12 @@ import { hasCode, TransportError } from "../errors.ts";
 import { BACKUPS_PATH, backupName } from "../state/backups.ts";
 import { changeBase, emptyBase } from "../state/base.ts";
 import { readBase, writeBase } from "../state/base-store.ts";
+import { readJournal, removeJournal, writeJournal } from "../state/journal.ts";
 import { acquireLock } from "../state/lock.ts";
 import type { Child, Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { childPath, ROOT, statePath } from "../tree/workspace-path.ts";
-import { baseChangesOf } from "./base-changes.ts";
+import { changesOf, intendedChanges } from "./base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult } from "./engine.ts";
 import { CONTENTS_NAME } from "./staged-contents.ts";
 import { StepRun } from "./step-run.ts";
@@ -54,7 +55,10 @@ export async function commitBySteps(
   await transport.createDirectory(ROOT, undefined, signal);
   const lock = await acquireLock(transport, request.lock, signal);
   try {
-    const { base: stored } = await readBase(transport, signal);
+    const [{ base: stored }, journal] = await Promise.all([
+      readBase(transport, signal),
+      readJournal(transport, signal),
+    ]);
     if ((stored?.generation ?? 0) !== request.baseGeneration) {
       throw new TransportError("STALE_PLAN", "another apply changed the workspace since this plan was made", {
         hint: "plan again",
@@ -63,16 +67,19 @@ export async function commitBySteps(
     await rescueLeftovers(transport, discard, signal);
     await transport.createDirectory(statePath("stage", request.applyId), undefined, signal);
     const base = stored ?? emptyBase(transport.sessionId, transport.root);
-    const run = new StepRun(transport, request, concurrency, signal);
+    const intended = request.steps.length === 0 ? [] : intendedChanges(request, base);
+    const noted = intended.length === 0 ? undefined : writeJournal(transport, base, intended, journal, signal);
+    const run = new StepRun(transport, request, { concurrency, noted }, signal);
     const results = await run.finish();
     const isComplete = results.every((result) => result.status === "applied");
-    const changes = [...baseChangesOf(request.steps, results, base), ...request.baseChanges];
+    const changes = changesOf(request, results, base);
     // What was done must be recorded also when the run was stopped: a fresh signal, as the old one is aborted.
     await writeBase(
       transport,
       changeBase(base, changes, isComplete ? request.desiredDigest : undefined),
       AbortSignal.timeout(60_000),
     );
+    if (noted !== undefined || journal.records.length > 0) await removeJournal(transport);
     return { results, verified: isComplete, backupPath: run.backupPath };
   } finally {
     await lock.release();

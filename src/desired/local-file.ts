@@ -96,18 +96,6 @@ function readSmall(localPath: string, digest: Digest): Uint8Array {
   return reading.bytes;
 }
 
-/** Content that is held in memory. */
-export function memoryContent(bytes: Buffer, sensitive: boolean, digest: Digest = digestOf(bytes)): Content {
-  return {
-    digest,
-    sizeBytes: bytes.byteLength,
-    sensitive,
-    async *open() {
-      if (bytes.byteLength > 0) yield bytes;
-    },
-  };
-}
-
 function readAll(descriptor: number, expectedBytes: number, keepBytes: number) {
   if (expectedBytes < CHUNK_BYTES) {
     const bytesRead = fill(descriptor, shared);

@@ -8,7 +8,6 @@ import type { ApplyReport } from "../report.ts";
 import { runCommands } from "../run/run-commands.ts";
 import type { Session } from "../session.ts";
 import { pruneBackups } from "../state/backups.ts";
-import type { BaseChange } from "../state/base.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { comparePaths } from "../tree/workspace-path.ts";
 import { tooManyDeletions } from "./guards.ts";
@@ -32,7 +31,7 @@ const nothingDone: CommitResult = { results: [], verified: true, backupPath: und
  */
 export async function applyPlan(planned: Planned, manifest: Manifest, options: ReconcileOptions): Promise<ApplyReport> {
   const startedMs = performance.now();
-  const { plan, desired, workspace, baseChanges } = planned;
+  const { plan, desired, workspace } = planned;
   const guard = tooManyDeletions(plan, planned.actual, options);
   if (guard !== undefined) throw guard;
   const runsCommands = manifest.run.length > 0 && options.runCommands !== false;
@@ -41,7 +40,7 @@ export async function applyPlan(planned: Planned, manifest: Manifest, options: R
       hint: "use an image with a shell, or leave run: out; nothing was changed",
     });
   }
-  const committed = planned.isSettled ? nothingDone : await commit(planned, manifest, baseChanges, options);
+  const committed = planned.isSettled ? nothingDone : await commit(planned, manifest, options);
   const late = committed.results.flatMap((result) => (result.status === "conflict" ? [result.conflict] : []));
   const report: ApplyReport = {
     sessionId: plan.sessionId,
@@ -97,13 +96,8 @@ export function changedPaths(report: ApplyReport): readonly WorkspacePath[] {
   return report.outcomes.flatMap(({ step, result }) => (result.status === "applied" ? pathsOf(step) : []));
 }
 
-async function commit(
-  planned: Planned,
-  manifest: Manifest,
-  baseChanges: readonly BaseChange[],
-  options: ReconcileOptions,
-): Promise<CommitResult> {
-  const { plan, desired, workspace } = planned;
+async function commit(planned: Planned, manifest: Manifest, options: ReconcileOptions): Promise<CommitResult> {
+  const { plan, desired, workspace, recovered, baseChanges } = planned;
   const engine = planned.strategy === "batch" && workspace.batch !== undefined ? workspace.batch : workspace.steps;
   const onStep = (index: number, result: StepResult) => {
     const step = plan.steps[index]?.step;
@@ -117,6 +111,7 @@ async function commit(
         steps: plan.steps,
         contents: desired.contents,
         baseGeneration: planned.base.generation,
+        recovered,
         baseChanges,
         desiredDigest: digestToRecord(planned),
         rootExists: planned.rootExists,

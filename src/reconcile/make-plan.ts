@@ -123,12 +123,15 @@ export async function makePlan(
     actual: scan.actual,
     base,
     held: scan.held,
+    recovered: scan.recovered,
     baseChanges: [...baseChanges, ...seeds],
     rootExists: scan.rootExists,
     isPartial,
     isGuarded: emptied.length > 0 || guard !== undefined,
     isSettled:
-      plan.steps.length === 0 && baseChanges.length === 0 && isRecorded && (scan.base !== undefined || !isClean),
+      plan.steps.length + baseChanges.length + scan.recovered.length === 0 &&
+      isRecorded &&
+      (scan.base !== undefined || !isClean),
     readActual: (path) => transport.readFile(path, options.signal),
   };
 }
@@ -171,6 +174,7 @@ function unchanged(workspace: Workspace, desired: Desired, engine: Engine, strat
     strategyReason,
     actual: desired.tree,
     base: emptyBase(transport.sessionId, transport.root),
+    recovered: [],
     baseChanges: [],
     rootExists: true,
     isSettled: true,

@@ -19,6 +19,8 @@ export type Planned = {
   readonly base: Base;
   /** Directories in which the scan saw something ignored. */
   readonly held?: ReadonlySet<WorkspacePath> | undefined;
+  /** What `base` has beyond what is stored: left there by runs that were cut off. */
+  readonly recovered: readonly BaseChange[];
   readonly baseChanges: readonly BaseChange[];
   readonly rootExists: boolean;
   /** The plan does not lead to everything that is declared: base must not say that it did. */

@@ -60,7 +60,7 @@ export function fromMemory(workspace: Workspace, { actual, base, held, strategy 
   const engine = strategy === "batch" && workspace.batch !== undefined ? workspace.batch : workspace.steps;
   const holding = held === undefined ? {} : { held };
   return {
-    scan: { kind: "tree", rootExists: true, actual, base, ...holding, warnings: [] },
+    scan: { kind: "tree", rootExists: true, actual, base, recovered: [], ...holding, warnings: [] },
     engine,
     reason: "known from the last scan",
   };

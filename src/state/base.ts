@@ -32,12 +32,17 @@ export type BaseChange = { readonly path: WorkspacePath; readonly after: BaseEnt
 
 /** Base with `changes` made and the generation counted up. Pure. */
 export function changeBase(base: Base, changes: readonly BaseChange[], desiredDigest: Digest | undefined): Base {
+  return { ...withChanges(base, changes), generation: base.generation + 1, desiredDigest };
+}
+
+/** Base with `changes` made, and of the same generation. Pure. */
+export function withChanges(base: Base, changes: readonly BaseChange[]): Base {
   const entries = new Map(base.entries);
   for (const { path, after } of changes) {
     if (after === undefined) entries.delete(path);
     else entries.set(path, after);
   }
-  return { ...base, entries, generation: base.generation + 1, desiredDigest };
+  return { ...base, entries };
 }
 
 /** A base that knows nothing yet. */
@@ -77,7 +82,27 @@ export function formatBase(base: Base): string {
  * Reads what `formatBase` wrote. Returns a reason instead of a base when the text is damaged, newer, or bound to
  * another session or root: such a base is treated as absent (S17, S31).
  */
-export function parseBase(text: string, sessionId: string, root: string): Base | { readonly fault: string } {
+export function parseBase(text: string, sessionId: string, root: string): Base | Fault {
+  const parsed = parseRecords(text, sessionId, root);
+  if ("fault" in parsed) return parsed;
+  const { generation, desiredDigest, count, records } = parsed;
+  if (records.length !== count) return { fault: "is cut short" };
+  return { sessionId, root, generation, desiredDigest, entries: new Map(records) };
+}
+
+/** Why a stored text cannot be used, to be read after its name. */
+export type Fault = { readonly fault: string };
+
+/** A header line and the records after it, which may be more or fewer than it counts. */
+export type Records = {
+  readonly generation: number;
+  readonly desiredDigest: Digest | undefined;
+  readonly count: unknown;
+  readonly records: readonly (readonly [WorkspacePath, BaseEntry])[];
+};
+
+/** Reads the lines of a text that belongs to this session and root. */
+export function parseRecords(text: string, sessionId: string, root: string): Records | Fault {
   try {
     const [first = "", ...rest] = text.split("\n");
     const header: unknown = JSON.parse(first);
@@ -87,18 +112,18 @@ export function parseBase(text: string, sessionId: string, root: string): Base |
     if (header["root"] !== root) return { fault: "belongs to another root" };
     const { generation, desired, count } = header;
     if (typeof generation !== "number" || !Number.isSafeInteger(generation)) return { fault: "is damaged" };
-    if (rest.pop() !== "" || rest.length !== count) return { fault: "is cut short" };
-    const entries = new Map<WorkspacePath, BaseEntry>();
-    const records: unknown = JSON.parse(`[${rest.join(",")}]`);
-    if (!Array.isArray(records) || records.length !== count) return { fault: "is damaged" };
-    for (const record of records) {
-      if (!Array.isArray(record) || typeof record[0] !== "string") return { fault: "is damaged" };
-      const parsed = parseRecord(record.slice(1));
+    if (rest.pop() !== "") return { fault: "is cut short" };
+    const lines: unknown = JSON.parse(`[${rest.join(",")}]`);
+    if (!Array.isArray(lines) || lines.length !== rest.length) return { fault: "is damaged" };
+    const records: (readonly [WorkspacePath, BaseEntry])[] = [];
+    for (const line of lines) {
+      if (!Array.isArray(line) || typeof line[0] !== "string") return { fault: "is damaged" };
+      const parsed = parseRecord(line.slice(1));
       if (parsed === undefined) return { fault: "is damaged" };
-      entries.set(workspacePath(record[0]), parsed);
+      records.push([workspacePath(line[0]), parsed]);
     }
     const desiredDigest = typeof desired === "string" && isDigest(desired) ? desired : undefined;
-    return { sessionId, root, generation, desiredDigest, entries };
+    return { generation, desiredDigest, count, records };
   } catch (error) {
     return { fault: `is damaged (${error instanceof Error ? error.message : String(error)})` };
   }

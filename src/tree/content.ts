@@ -1,4 +1,5 @@
 import type { Digest } from "./digest.ts";
+import { digestOf } from "./digest.ts";
 
 /**
  * The bytes that a desired file is to hold. `open` may be called more than once; each stream gives exactly
@@ -14,3 +15,15 @@ export type Content = {
 
 /** Finds the bytes behind a digest of the desired tree. */
 export type ContentStore = ReadonlyMap<Digest, Content>;
+
+/** Content that is held in memory. */
+export function memoryContent(bytes: Buffer, sensitive: boolean, digest: Digest = digestOf(bytes)): Content {
+  return {
+    digest,
+    sizeBytes: bytes.byteLength,
+    sensitive,
+    async *open() {
+      if (bytes.byteLength > 0) yield bytes;
+    },
+  };
+}

@@ -1,4 +1,4 @@
-import { baseChangesOf } from "../apply/base-changes.ts";
+import { changesOf } from "../apply/base-changes.ts";
 import type { Plan, Step } from "../plan/plan.ts";
 import { movedPath } from "../plan/relocate.ts";
 import type { Known, Planned } from "../reconcile/planned.ts";
@@ -19,7 +19,7 @@ export function knownAfter(planned: Planned, report: ApplyReport): Known | undef
   const open = planned.isGuarded === true ? undefined : openPaths(plan);
   if (planned.isSettled) return { actual, base, held, strategy, open };
   const results = report.outcomes.map(({ result }) => result);
-  const changes = [...baseChangesOf(plan.steps, results, base), ...baseChanges];
+  const changes = changesOf({ steps: plan.steps, recovered: planned.recovered, baseChanges }, results, base);
   return {
     actual: treeAfter(
       actual,

@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { appendFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { localContent, memoryContent, readLocalFile } from "../../src/desired/local-file.ts";
+import { localContent, readLocalFile } from "../../src/desired/local-file.ts";
 import type { Content } from "../../src/tree/content.ts";
+import { memoryContent } from "../../src/tree/content.ts";
 import { digestOf } from "../../src/tree/digest.ts";
 import { temporaryDirectory } from "../helpers/workspace.ts";
 

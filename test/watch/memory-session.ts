@@ -1,4 +1,4 @@
-import { baseChangesOf } from "../../src/apply/base-changes.ts";
+import { changesOf } from "../../src/apply/base-changes.ts";
 import type { Engine, StepResult } from "../../src/apply/engine.ts";
 import { TransportError } from "../../src/errors.ts";
 import type { Session } from "../../src/session.ts";
@@ -58,14 +58,15 @@ export class MemorySession implements Session {
       scan: async () => {
         this.#call("scan");
         const { tree: actual, base } = this;
-        return { kind: "tree", rootExists: base !== undefined, actual, base, warnings: [] };
+        return { kind: "tree", rootExists: base !== undefined, actual, base, recovered: [], warnings: [] };
       },
-      commit: async ({ steps, baseChanges, desiredDigest }) => {
+      commit: async (request) => {
+        const { steps, desiredDigest } = request;
         this.#call("commit");
         await this.onCommit();
         const results = steps.map((): StepResult => ({ status: "applied" }));
         const base = this.base ?? emptyBase(this.id, root);
-        this.base = changeBase(base, [...baseChangesOf(steps, results, base), ...baseChanges], desiredDigest);
+        this.base = changeBase(base, changesOf(request, results, base), desiredDigest);
         this.tree = treeAfter(
           this.tree,
           steps.map(({ step }) => step),

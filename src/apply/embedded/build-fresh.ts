@@ -13,7 +13,7 @@ import { isClosed, OWNER_ALL } from "../../tree/entry.ts";
 import { printable } from "../../tree/printable.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, parentPath } from "../../tree/workspace-path.ts";
-import { baseChangesOf } from "../base-changes.ts";
+import { intendedChanges } from "../base-changes.ts";
 import type { CommitRequest, CommitResult, StepResult } from "../engine.ts";
 import type { SessionIndex } from "./session-index.ts";
 
@@ -48,8 +48,7 @@ export async function buildFresh(
   }
   const results = steps.map((): StepResult => ({ status: "applied" }));
   const base = emptyBase(building.sessionId, root);
-  const changes = [...baseChangesOf(request.steps, results, base), ...request.baseChanges];
-  await writeBase(building, changeBase(base, changes, request.desiredDigest), signal);
+  await writeBase(building, changeBase(base, intendedChanges(request, base), request.desiredDigest), signal);
   results.forEach((result, index) => request.onStep(index, result));
   return { results, verified: true, backupPath: undefined };
 }

@@ -9,7 +9,7 @@ import { placeOf, siblingPath } from "./commit-fresh.ts";
 
 const uuid = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
 /** What a file of the state is called before it is complete. */
-const halfWritten = new RegExp(`^(?:\\.${uuid.source}\\.agb-sync-new|base\\.\\d+\\.new)$`);
+const halfWritten = new RegExp(`^(?:\\.${uuid.source}\\.agb-sync-new|(?:base|journal)\\.\\d+\\.new)$`);
 
 /**
  * Removes what killed applies left beside the lock: roots that never went live and half-written state; nothing of an

@@ -4,6 +4,8 @@ import { hasCode, hasErrno, messageOf, TransportError } from "../../errors.ts";
 import type { Base } from "../../state/base.ts";
 import { BASE_PATH } from "../../state/base.ts";
 import { storedBase } from "../../state/base-store.ts";
+import type { Journal } from "../../state/journal.ts";
+import { JOURNAL_PATH, parseJournal, recover } from "../../state/journal.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import { hashFiles } from "../../transport/embedded/hash-files.ts";
 import type { Reading } from "../../transport/embedded/read-session-file.ts";
@@ -31,13 +33,14 @@ export async function scanEmbedded(
   // Reached through a link it is refused (`OUTSIDE_ROOT`).
   const { base, fault } = storedBase(transport.readText(BASE_PATH), transport);
   const warnings = fault === undefined ? [] : [`the stored base ${fault} and is not used`];
-  const walk = new Walk(transport, request, base, index);
+  const journal = parseJournal(transport.readText(JOURNAL_PATH), transport);
+  const walk = new Walk(transport, request, { base, journal }, index);
   const rootExists = await walk.run(signal);
-  if (!rootExists) return { kind: "tree", rootExists, actual: new Map(), base: undefined, warnings };
+  if (!rootExists) return { kind: "tree", rootExists, actual: new Map(), base: undefined, recovered: [], warnings };
   const { actual, held } = walk;
   index.keepOnly(actual);
   if (base !== undefined && isUnchanged(request, base, actual)) return { kind: "unchanged", base: undefined };
-  return { kind: "tree", rootExists, actual, base, held, warnings };
+  return { kind: "tree", rootExists, actual, ...recover(base, journal, actual, transport), held, warnings };
 }
 
 class Walk {
@@ -46,17 +49,24 @@ class Walk {
   readonly #transport: EmbeddedTransport;
   readonly #rootDirectory: string;
   readonly #request: ScanRequest;
-  readonly #base: Base | undefined;
+  /** Whether agb-sync wrote there, as far as its state says. */
+  readonly #isOurs: (path: WorkspacePath) => boolean;
   readonly #index: SessionIndex;
   readonly #directories: WorkspacePath[] = [ROOT];
   /** Files that take more than a moment to read, or that would not hold still. */
   readonly #slow: WorkspacePath[] = [];
 
-  constructor(transport: EmbeddedTransport, request: ScanRequest, base: Base | undefined, index: SessionIndex) {
+  constructor(
+    transport: EmbeddedTransport,
+    request: ScanRequest,
+    { base, journal }: { readonly base: Base | undefined; readonly journal: Journal },
+    index: SessionIndex,
+  ) {
     this.#transport = transport;
     this.#rootDirectory = transport.rootDirectory;
     this.#request = request;
-    this.#base = base;
+    const noted = new Set(journal.records.map(([path]) => path));
+    this.#isOurs = (path) => base?.entries.has(path) === true || noted.has(path);
     this.#index = index;
   }
 
@@ -120,8 +130,7 @@ class Walk {
     if (stats.isSymbolicLink()) return { kind: "link", target: readlinkSync(own) };
     if (!stats.isFile()) return { kind: "special" };
     const seen: FileEntry = { kind: "file", mode, sizeBytes: Number(stats.size) };
-    const isOurs = this.#base?.entries.has(path) ?? false;
-    if (!isOurs && this.#request.wanted.get(path) !== seen.sizeBytes) return seen;
+    if (!this.#isOurs(path) && this.#request.wanted.get(path) !== seen.sizeBytes) return seen;
     const known = this.#request.checksum ? undefined : this.#index.find(path, stats);
     return known === undefined ? this.#read(path, own, seen, stats) : { ...seen, digest: known };
   }

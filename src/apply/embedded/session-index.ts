@@ -1,7 +1,7 @@
-import { memoryContent } from "../../desired/local-file.ts";
 import { TransportError } from "../../errors.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import type { FileVersion, Reading } from "../../transport/embedded/read-session-file.ts";
+import { memoryContent } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { KnownVersions } from "../../tree/known-versions.ts";
 import { formatKnownVersions, parseKnownVersions } from "../../tree/known-versions.ts";

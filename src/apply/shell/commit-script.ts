@@ -254,7 +254,11 @@ checkpoint() {
 AT='?'; . "$ST/ops"
 leave; AT='?'; cd -P "$R" || quit failed
 [ -z '${input.removedSha256}' ] || hash_of <"$ST/removed" | is_hash '${input.removedSha256}' || . "$ST/verify-removed"
-if [ -n "$BAD" ]; then release; LOCKED=; say partial; tidy; exit 0; fi
+if [ -n "$BAD" ]; then
+  # Base is written by whoever asked for the commit: should that not come to it, the next scan knows what is ours.
+  { printf '%s\\n' ${q(baseHeader)}; cat "$ST/base-added"; } >"$ST/base.new" && chmod 0600 "$ST/base.new" && mv -f -T "$ST/base.new" "$G/journal.json"
+  release; LOCKED=; say partial; tidy; exit 0
+fi
 leave; cd -P "$R" || quit failed
 IX=.agb-sync/index.${baseGeneration}; [ -f "$IX" ] || IX=/dev/null
 records <"$ST/adopted" >"$ST/adopted-records"
@@ -272,6 +276,6 @@ cd -P "$G" || quit failed
 # Whoever took the lock away, or another apply that came in between, has the last word on base.
 [ -f "$LOCKED" ] && base_is || quit stale
 mv -f -T "$ST/base.new" base.json || { bad 0 all failed 'base could not be written'; quit failed; }
-mv -f -T "$ST/index" index.${baseGeneration + 1}; rm -f index.${baseGeneration}
+mv -f -T "$ST/index" index.${baseGeneration + 1}; rm -f index.${baseGeneration} journal.json
 quit done`;
 }

@@ -18,6 +18,7 @@ export type ScanAnswer =
       readonly baseText: string | undefined;
       /** SHA-256 of base as it is stored, in hex; "" for none. */
       readonly baseSha256: string;
+      readonly journalText: string | undefined;
       readonly found: ReadonlyMap<WorkspacePath, { readonly entry: Entry; readonly isIndexed: boolean }>;
       readonly digests: ReadonlyMap<WorkspacePath, Digest>;
       /** What the session left out because it is ignored. */
@@ -35,14 +36,10 @@ export async function parseScan(text: string): Promise<ScanAnswer> {
   if (kind === "missing" || kind === "notdir" || kind === "same") return { kind };
   if (kind !== "tree") throw bad("an unknown word");
   const bytes = await unpack(rest.join(""));
-  const lengthEnd = bytes.indexOf(0);
-  const baseBytes = Number(bytes.subarray(0, lengthEnd).toString("latin1"));
-  if (lengthEnd < 0 || !Number.isSafeInteger(baseBytes) || baseBytes > bytes.byteLength) throw bad("no base");
-  const recordsStart = lengthEnd + 1 + baseBytes;
-  const stored = baseBytes === 0 ? undefined : bytes.subarray(lengthEnd + 1, recordsStart);
-  const baseText = stored?.toString("utf8");
-  const baseSha256 = stored === undefined ? "" : createHash("sha256").update(stored).digest("hex");
-  const records = bytes.subarray(recordsStart);
+  const base = stateFile(bytes, "base");
+  const journal = stateFile(base.rest, "journal");
+  const baseSha256 = base.stored === undefined ? "" : createHash("sha256").update(base.stored).digest("hex");
+  const records = journal.rest;
   const found = new Map<WorkspacePath, { entry: Entry; isIndexed: boolean }>();
   const digests = new Map<WorkspacePath, Digest>();
   const leftOut: WorkspacePath[] = [];
@@ -89,7 +86,17 @@ export async function parseScan(text: string): Promise<ScanAnswer> {
       hint: "make it readable, or put it under ignore:",
     });
   }
-  return { kind: "tree", baseText, baseSha256, found, digests, leftOut, unnameable };
+  const [baseText, journalText] = [base, journal].map(({ stored }) => stored?.toString("utf8"));
+  return { kind: "tree", baseText, baseSha256, journalText, found, digests, leftOut, unnameable };
+}
+
+/** The length of a file, NUL, and its bytes; 0 for a file that is not there. */
+function stateFile(bytes: Buffer, name: string): { readonly stored: Buffer | undefined; readonly rest: Buffer } {
+  const lengthEnd = bytes.indexOf(0);
+  const length = bytes.subarray(0, lengthEnd).toString("latin1");
+  const end = lengthEnd + 1 + Number(length);
+  if (lengthEnd < 0 || !/^\d{1,15}$/.test(length) || end > bytes.byteLength) throw bad(`no ${name}`);
+  return { stored: length === "0" ? undefined : bytes.subarray(lengthEnd + 1, end), rest: bytes.subarray(end) };
 }
 
 const HASH = 0x23;

@@ -22,8 +22,9 @@ export type ScanScriptInput = {
 };
 
 /**
- * A read-only command. It answers `missing`, `notdir`, `same`, or `tree` and, as base64 (of gzip): base, then records —
- * those equal to the index after a tab — then `#` and the digests of what was changed.
+ * A read-only command. It answers `missing`, `notdir`, `same`, or `tree` and, as base64 (of gzip): base and the journal,
+ * each after its length, then records — those equal to the index after a tab — then `#` and the digests of what was
+ * changed.
  */
 export function scanScript(input: ScanScriptInput): string {
   const { root, expected, needsUnmanaged } = input;
@@ -46,7 +47,10 @@ IX=.agb-sync/index.$g; [ -f "$IX" ] ${input.checksum ? "&& false " : ""}|| IX=/d
 ${same}
 echo tree
 {
-  if [ -n "$h" ]; then printf '%s\\0' "$(wc -c <.agb-sync/base.json | tr -d ' ')"; cat .agb-sync/base.json; else printf '0\\0'; fi
+  for f in base journal; do
+    f=.agb-sync/$f.json
+    if [ -f $f ]; then printf '%s\\0' "$(wc -c <$f | tr -d ' ')"; cat $f; else printf '0\\0'; fi
+  done
   list_all | marked "$IX" | out
   printf '#\\0'
   ${hashing(input.hashUpToBytes)}

@@ -1,13 +1,13 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { hasCode, TransportError } from "../../errors.ts";
 import { backupName } from "../../state/backups.ts";
-import type { Base } from "../../state/base.ts";
+import type { Base, BaseChange } from "../../state/base.ts";
 import { changeBase, formatBaseHeader } from "../../state/base.ts";
 import { ticketStart } from "../../state/lock.ts";
 import { runMarked, shellOf } from "../../transport/agb/shell-tool.ts";
 import type { Transport } from "../../transport/transport.ts";
-import { baseChangesOf } from "../base-changes.ts";
-import type { CommitRequest, StepResult } from "../engine.ts";
+import { intendedChanges } from "../base-changes.ts";
+import type { CommitRequest } from "../engine.ts";
 import type { Archive } from "./archive.ts";
 import type { CommitOps } from "./commit-ops.ts";
 import { commitOps } from "./commit-ops.ts";
@@ -73,14 +73,13 @@ class ShellCommit {
   readonly #lists: Lists;
   readonly #staged: readonly StagedFile[];
   readonly #backupName: string;
-  readonly #changes: ReturnType<typeof baseChangesOf>;
+  readonly #changes: readonly BaseChange[];
 
   constructor(input: ShellCommitInput) {
     const { request, base } = input;
     this.#input = input;
     this.#isFresh = !request.rootExists;
-    const applied = request.steps.map((): StepResult => ({ status: "applied" }));
-    this.#changes = [...baseChangesOf(request.steps, applied, base), ...request.baseChanges];
+    this.#changes = intendedChanges(request, base);
     this.#next = changeBase(base, this.#changes, request.desiredDigest);
     this.#ops = commitOps(this.#isFresh ? freshSteps(request) : request.steps, request.backup);
     const changed = this.#changes.map(({ path }) => path);

@@ -4,6 +4,7 @@ import { targetOf } from "../../plan/order-steps.ts";
 import type { Base } from "../../state/base.ts";
 import { changeBase, emptyBase } from "../../state/base.ts";
 import { readBase, storedBase, writeBase } from "../../state/base-store.ts";
+import { parseJournal, recover } from "../../state/journal.ts";
 import { waitUntilFree } from "../../state/lock.ts";
 import { runMarked, shellOf, withoutShell } from "../../transport/agb/shell-tool.ts";
 import { askInBackground } from "../../transport/ask-in-background.ts";
@@ -13,7 +14,7 @@ import type { Entry } from "../../tree/entry.ts";
 import { printable } from "../../tree/printable.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { ancestorsOf, isStatePath, statePath } from "../../tree/workspace-path.ts";
-import { baseChangesOf } from "../base-changes.ts";
+import { changesOf } from "../base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult, StepResult } from "../engine.ts";
 import type { CommitOps } from "./commit-ops.ts";
 import { type Dialect, dialectOf } from "./dialect.ts";
@@ -72,7 +73,7 @@ export class ShellEngine implements Engine {
         throw new TransportError("NOT_A_DIRECTORY", `the root ${this.#transport.root} is not a directory`);
       case "missing":
         this.#base = emptyBase(this.#transport.sessionId, this.#transport.root);
-        return { kind: "tree", rootExists: false, actual: new Map(), base: undefined, warnings: [] };
+        return { kind: "tree", rootExists: false, actual: new Map(), base: undefined, recovered: [], warnings: [] };
       case "tree":
         return await this.#treeOf(answer, request, signal);
     }
@@ -119,6 +120,8 @@ export class ShellEngine implements Engine {
     const { sessionId, root } = this.#transport;
     const warnings: string[] = [];
     const { base, fault } = storedBase(answer.baseText, this.#transport);
+    const journal = parseJournal(answer.journalText, this.#transport);
+    const noted = new Set(journal.records.map(([path]) => path));
     if (fault !== undefined) warnings.push(`the stored base ${fault} and is not used`);
     this.#unusableBaseSha256 = base === undefined ? answer.baseSha256 : "";
     if (answer.unnameable > 0)
@@ -138,7 +141,8 @@ export class ShellEngine implements Engine {
           ? known.digest
           : answer.digests.get(path);
       actual.set(path, entry.kind === "file" && digest !== undefined ? { ...entry, digest } : entry);
-      const isWanted = known !== undefined || (entry.kind === "file" && request.wanted.get(path) === entry.sizeBytes);
+      const isOurs = known !== undefined || noted.has(path);
+      const isWanted = isOurs || (entry.kind === "file" && request.wanted.get(path) === entry.sizeBytes);
       if (entry.kind === "file" && digest === undefined && isWanted) missing.push(path);
     }
     const late =
@@ -148,7 +152,14 @@ export class ShellEngine implements Engine {
       if (entry?.kind === "file") actual.set(path, { ...entry, digest });
     }
     this.#base = base ?? emptyBase(sessionId, root);
-    return { kind: "tree", rootExists: true, actual, base, held, warnings };
+    return {
+      kind: "tree",
+      rootExists: true,
+      actual,
+      ...recover(base, journal, actual, this.#transport),
+      held,
+      warnings,
+    };
   }
 
   /** How to speak to the session's programs. */
@@ -242,8 +253,7 @@ export class ShellEngine implements Engine {
 
   /** After a commit that was not whole base is written from here, and the lock that it left is released. */
   async #recordPart(request: CommitRequest, results: readonly StepResult[], base: Base): Promise<void> {
-    const changes = [...baseChangesOf(request.steps, results, base), ...request.baseChanges];
-    const changed = changeBase(base, changes, undefined);
+    const changed = changeBase(base, changesOf(request, results, base), undefined);
     const late = AbortSignal.timeout(60_000);
     await writeBase(this.#transport, changed, late);
     await this.#transport.deleteFile(statePath("locks", `${request.applyId}.json`), late);
