@@ -4,10 +4,10 @@ import { hostname } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 import { hasCode, hasErrno, TransportError } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
-import { digestOf } from "../tree/digest.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { childPath, statePath } from "../tree/workspace-path.ts";
+import { readState, writeState } from "./state-file.ts";
 
 /** Where applicants leave their tickets below the root. */
 export const LOCKS_PATH = statePath("locks");
@@ -15,6 +15,8 @@ export const LOCKS_PATH = statePath("locks");
 /** How long a ticket counts, and how often a living owner renews it. */
 export const TICKET_LIFE_MS = 60_000;
 const RENEWAL_MS = 5000;
+/** How long writing or removing one may take. */
+const TICKET_CALL_MS = 30_000;
 
 /** How long a ticket that cannot be read is taken for one that is being written. */
 const HALF_WRITTEN_MS = 2000;
@@ -49,37 +51,78 @@ export async function acquireLock(
   request: { readonly owner: string; readonly timeoutMs: number },
   signal: AbortSignal,
 ): Promise<HeldLock> {
-  const name = `${randomUUID()}.json`;
-  const path = childPath(LOCKS_PATH, name);
-  const startedAt = Date.now();
-  const write = () => writeTicket(transport, path, ticketOf(request.owner, startedAt), AbortSignal.timeout(30_000));
+  const ticket = new OwnTicket(transport, request.owner);
   await transport.createDirectory(LOCKS_PATH, undefined, signal);
-  const others = new OtherTickets(transport, path);
+  const others = new OtherTickets(transport, ticket.path);
   /** Whatever goes wrong on the way to the lock must not leave a ticket that nobody renews or removes. */
   const seekHolder = async () => {
     try {
-      await write();
+      await ticket.write();
       return await others.holder(signal);
     } catch (error) {
-      await transport.deleteFile(path, AbortSignal.timeout(30_000)).catch(() => undefined);
+      await ticket.takeBack().catch(() => undefined);
       throw error;
     }
   };
   for (let round = 0; ; round += 1) {
     const holder = await seekHolder();
     if (holder === undefined) break;
-    await transport.deleteFile(path, AbortSignal.timeout(30_000));
-    if (Date.now() - startedAt >= request.timeoutMs) throw lockedBy(holder);
+    await ticket.takeBack();
+    if (Date.now() - ticket.startedAt >= request.timeoutMs) throw lockedBy(holder);
     await wait(pauseMs(round), undefined, { signal });
   }
-  const renewal = setInterval(() => void write().catch(() => undefined), RENEWAL_MS);
+  const renewal = setInterval(() => ticket.renew(), RENEWAL_MS);
   renewal.unref();
   return {
     async release() {
       clearInterval(renewal);
-      await transport.deleteFile(path, AbortSignal.timeout(30_000));
+      await ticket.takeBack();
     },
   };
+}
+
+/** Tickets of this process that were given up, but may still stand in a session that could not be reached then. */
+const givenUp = new Set<WorkspacePath>();
+
+/** What one applicant says of itself in the session. */
+class OwnTicket {
+  readonly path = childPath(LOCKS_PATH, `${randomUUID()}.json`);
+  readonly startedAt = Date.now();
+  readonly #transport: Transport;
+  readonly #owner: string;
+  #writing: Promise<void> | undefined;
+
+  constructor(transport: Transport, owner: string) {
+    this.#transport = transport;
+    this.#owner = owner;
+  }
+
+  /** Says that its owner lives, from now for as long as a ticket counts. */
+  async write(): Promise<void> {
+    givenUp.delete(this.path);
+    const { path, startedAt } = this;
+    const expiresAt = Date.now() + TICKET_LIFE_MS;
+    const ticket: Ticket = { owner: this.#owner, host: thisHost(), process: process.pid, startedAt, expiresAt };
+    const text = JSON.stringify(ticket);
+    this.#writing = writeState(this.#transport, path, text, AbortSignal.timeout(TICKET_CALL_MS)).finally(() => {
+      this.#writing = undefined;
+    });
+    await this.#writing;
+  }
+
+  /** Writes it again, unless that is still under way. */
+  renew(): void {
+    if (this.#writing === undefined) void this.write().catch(() => undefined);
+  }
+
+  /** Until it is known to be away this process takes it for dead. */
+  async takeBack(): Promise<void> {
+    givenUp.add(this.path);
+    // A renewal that arrived later would bring it back.
+    await this.#writing?.catch(() => undefined);
+    await this.#transport.deleteFile(this.path, AbortSignal.timeout(TICKET_CALL_MS));
+    givenUp.delete(this.path);
+  }
 }
 
 /**
@@ -107,7 +150,7 @@ function pauseMs(round: number): number {
 export async function breakLock(transport: Transport, signal: AbortSignal): Promise<readonly Ticket[]> {
   const broken: Ticket[] = [];
   for (const path of await ticketPaths(transport, signal)) {
-    const text = await readText(transport, path, signal);
+    const text = await readState(transport, path, signal);
     await transport.deleteFile(path, signal);
     if (text !== undefined) broken.push(parseTicket(text) ?? somebody);
   }
@@ -120,11 +163,6 @@ function lockedBy(ticket: Ticket): TransportError {
   return new TransportError("LOCKED", `another apply holds the workspace: ${printable(ticket.owner)}, since ${since}`, {
     hint: "wait for it (--lock-timeout 60s), or if it is dead: agb-sync unlock",
   });
-}
-
-/** A fresh ticket of this process. */
-function ticketOf(owner: string, startedAt: number): Ticket {
-  return { owner, host: thisHost(), process: process.pid, startedAt, expiresAt: Date.now() + TICKET_LIFE_MS };
 }
 
 /** A ticket for work that the session itself goes on with, up to the number that says how long it counts. */
@@ -162,14 +200,14 @@ class OtherTickets {
   async holder(signal: AbortSignal): Promise<Ticket | undefined> {
     for (const path of await ticketPaths(this.#transport, signal)) {
       if (path === this.#own) continue;
-      const text = await readText(this.#transport, path, signal);
+      const text = await readState(this.#transport, path, signal);
       if (text === undefined) continue;
       const before = this.#seen.get(path);
       const nowMs = performance.now();
       const sinceMs = before?.text === text ? before.sinceMs : nowMs;
       this.#seen.set(path, { text, sinceMs });
       const ticket = parseTicket(text);
-      if (!isDead(ticket, nowMs - sinceMs)) return ticket ?? somebody;
+      if (!givenUp.has(path) && !isDead(ticket, nowMs - sinceMs)) return ticket ?? somebody;
       await this.#transport.deleteFile(path, signal);
     }
     return undefined;
@@ -209,36 +247,6 @@ async function ticketPaths(transport: Transport, signal: AbortSignal): Promise<r
     if (hasCode(error, "NOT_FOUND")) return [];
     throw error;
   }
-}
-
-/** Undefined when the ticket vanished meanwhile. */
-async function readText(transport: Transport, path: WorkspacePath, signal: AbortSignal): Promise<string | undefined> {
-  const chunks: Uint8Array[] = [];
-  try {
-    for await (const chunk of transport.readFile(path, signal)) chunks.push(chunk);
-  } catch (error) {
-    if (hasCode(error, "NOT_FOUND")) return undefined;
-    throw error;
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-async function writeTicket(
-  transport: Transport,
-  path: WorkspacePath,
-  ticket: Ticket,
-  signal: AbortSignal,
-): Promise<void> {
-  const bytes = Buffer.from(JSON.stringify(ticket));
-  const content = {
-    digest: digestOf(bytes),
-    sizeBytes: bytes.byteLength,
-    sensitive: false,
-    async *open() {
-      yield bytes;
-    },
-  };
-  await transport.writeFile(path, content, 0o600, signal);
 }
 
 function isRunning(processId: number): boolean {

@@ -519,6 +519,12 @@ describe("a watch of a session over HTTP", () => {
   it.each<[string, EmulatorOptions, Partial<ConnectOptions>, readonly Action[]]>([
     ["with a shell, by applies that are tried again", {}, impatient, ["drop-after", "truncate", "drop-before"]],
     [
+      "without a shell, by applies that are tried again",
+      { missingTools: ["shell", "run_code"] },
+      impatient,
+      ["drop-after", "half", "drop-before"],
+    ],
+    [
       "without a shell, by calls that are tried again",
       { missingTools: ["shell", "run_code"] },
       patient,
