@@ -44,6 +44,10 @@ export async function settle(
   }
 }
 
+/** Between tries at a session that does not answer. */
+const SHORTEST_MS = 500;
+const LONGEST_MS = 30_000;
+
 /** Waits between tries: 0.5 s to 30 s, doubled each time, with jitter (W18). */
 export class Backoff {
   readonly #clock: RetryClock;
@@ -54,9 +58,9 @@ export class Backoff {
   }
 
   nextMs(): number {
-    const ceilingMs = Math.min(30_000, 500 * 2 ** this.#tries);
+    const ceilingMs = Math.min(LONGEST_MS, SHORTEST_MS * 2 ** this.#tries);
     this.#tries += 1;
-    return ceilingMs * (0.5 + this.#clock.random() * 0.5);
+    return Math.max(SHORTEST_MS, ceilingMs * (0.5 + this.#clock.random() * 0.5));
   }
 
   reset(): void {
