@@ -4,7 +4,7 @@
  * directory that `enter` went into and compared with where it should be; names in it are relative and begin with `./`.
  *
  *     say WORD          writes the report: WORD, the faults, `end`
- *     is_hash HEX       whether that is the first word on stdin
+ *     is_hash HEX TEXT  whether that is the first word of the text
  *     bad OP POS CODE T notes a fault of one name of a line (`all`: of the whole line)
  *     o OP 'OPS' DIR F… runs `F…` in DIR unless one of OPS had a fault, or the commit is to stop
  *     keep NAME         sets what stands at NAME aside in the stage, hard-linked where that goes: it stays in place
@@ -42,7 +42,7 @@ try() { e=$("$@" 2>&1) || { bad "$OP" all failed "$e"; return 1; }; }
 is_there() { [ -e "$1" ] || [ -L "$1" ]; }
 is_dir() { [ -d "$1" ] && [ ! -L "$1" ]; }
 is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
-is_hash() { read -r h_ _ && [ "$h_" = "$1" ]; }
+is_hash() { [ "\${2%% *}" = "$1" ]; }
 digest() { d=$(sha256sum <"$1" 2>/dev/null | cut -c 1-64); }
 walk() {
   set -f; old=$IFS; IFS=/; set -- $1; IFS=$old; set +f

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { dirname, posix } from "node:path";
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import { commitFunctions } from "./commit-functions.ts";
@@ -75,17 +74,13 @@ done`;
  * \`died\`), one line for each step that did not go well, and \`end\`.
  */
 export function commitCommand(input: CommitScriptInput): string {
-  const { root, applyId, isFresh, delivery } = input;
-  const end = `AGB_SYNC_${randomBytes(6).toString("hex")}`;
+  const { root, applyId, isFresh } = input;
   const live = posix.join(root, ".agb-sync/stage", applyId, "report");
   return `
 if [ -f ${quoteForShell(live)} ]; then cat ${quoteForShell(live)}; exit 0; fi
 ${enterStage(root, applyId, isFresh)}
 if [ ! -d run ]; then
-cat >commit.$$ <<'${end}'
-${commitScript(input)}
-${end}
-${delivery.kind === "inline" ? `printf %s ${delivery.base64} | base64 -d >archive.$$ && mv -f archive.$$ archive` : ""}
+printf '%s\\n' ${quoteForShell(commitScript(input))} >commit.$$
   if command -v setsid >/dev/null 2>&1; then own=setsid; elif command -v nohup >/dev/null 2>&1; then own=nohup; else own=; fi
   ( trap '' HUP; exec $own sh ./commit.$$ ) </dev/null >log.$$ 2>&1 &
   p=$!
@@ -136,12 +131,13 @@ function commitScript(input: CommitScriptInput): string {
   const q = quoteForShell;
   // The work itself takes the claim to be the only one: whoever starts it may be killed at any point before.
   return `mkdir run 2>/dev/null || exit 0
-echo $$ >run/pid.new && mv -f run/pid.new run/pid; exec >log 2>&1
+echo $$ >run/pid; exec >log 2>&1
 LC_ALL=C; export LC_ALL; umask 022
 S=$PWD; exec 3<.; ST=/proc/self/fd/3; [ -d "$ST/." ] || ST=$S
 BAD=; FAULTS=; STOP=; AT='?'; CLOSED=; OP=; LOCKED=; RENEWAL=; ARCHIVE=
 tidy() { cd /; rm -rf "$ST/t" "$ST/h" "$ST/o" "$ST/l" "$ST/archive" "$ST"/n-* "$ST"/part-* ${lists.map((name) => `"$ST/${name}"`).join(" ")}; ${delivery.kind === "upload" ? `rm -f ${q(delivery.path)}; rmdir ${q(posix.dirname(delivery.path))} 2>/dev/null` : ":"}; }
-release() { if [ -n "$RENEWAL" ]; then kill "$RENEWAL" 2>/dev/null; wait "$RENEWAL" 2>/dev/null; RENEWAL=; fi; }
+# A signal to a shell that was forked this moment may be lost, so it is sent until nobody is there to take it.
+release() { while [ -n "$RENEWAL" ] && kill "$RENEWAL" 2>/dev/null; do sleep 0.01 2>/dev/null || sleep 1; done; RENEWAL=; }
 quit() { release; [ -n "$LOCKED" ] && rm -f "$LOCKED"; say "$1"; tidy; exit 0; }
 trap 'quit failed' TERM INT HUP
 ${input.dialect.functions([])}
@@ -151,14 +147,14 @@ ${
   delivery.kind === "upload"
     ? `i=0; while [ "$(stat -c %s ${q(delivery.path)} 2>/dev/null)" != ${delivery.sizeBytes} ]; do i=$((i+1)); [ $i -gt ${UPLOAD_LOOKS} ] && quit undelivered; sleep 0.05 2>/dev/null || sleep 1; done
 ARCHIVE=${q(delivery.path)}; i=0
-until sha256sum <"$ARCHIVE" | is_hash ${input.archiveSha256}; do i=$((i+1)); [ $i -gt 40 ] && quit undelivered; sleep 0.25 2>/dev/null || sleep 1; done`
-    : `${delivery.kind === "parts" ? "cat part-* | base64 -d >archive; rm -f part-*" : ""}
-ARCHIVE=archive; sha256sum <archive | is_hash ${input.archiveSha256} || quit damaged`
+until is_hash ${input.archiveSha256} "$(sha256sum <"$ARCHIVE")"; do i=$((i+1)); [ $i -gt 40 ] && quit undelivered; sleep 0.25 2>/dev/null || sleep 1; done`
+    : `${delivery.kind === "inline" ? `base64 -d >archive <<'${END_OF_ARCHIVE}'\n${delivery.base64}\n${END_OF_ARCHIVE}` : "cat part-* | base64 -d >archive; rm -f part-*"}
+ARCHIVE=archive; is_hash ${input.archiveSha256} "$(sha256sum <archive)" || quit damaged`
 }
 tar -x${input.isCompressed ? "z" : ""}mpof "$ARCHIVE" -C "$ST" || { bad 0 all failed "$(tail -c 300 "$ST/log")"; quit failed; }
 ${delivery.kind === "parts" ? "rm -f archive; " : ""}[ -d t ] || mkdir t
 . ./after
-staged() { [ -z '${input.stagedSha256}' ] || (cd "$ST/t" && find . -type f ! -path './.agb-sync/*' -print0 | sort -z | hash_of) | is_hash '${input.stagedSha256}'; }
+staged() { [ -z '${input.stagedSha256}' ] || is_hash '${input.stagedSha256}' "$(cd "$ST/t" && find . -type f ! -path './.agb-sync/*' -print0 | sort -z | hash_of)"; }
 ${isFresh ? freshPart(input) : inPlacePart(input)}`.concat(`\n: ${q(root)}`);
 }
 
@@ -167,6 +163,8 @@ const lists =
   "after ops checks pre placed checked removed adopted others verify verify-removed base-added base-removed records adopted-records index base.new".split(
     " ",
   );
+/** No base64 has such a line. */
+const END_OF_ARCHIVE = "_";
 /** How long one command waits for the report of the work. In seconds. */
 const REPORT_S = 42;
 /** Looks for an upload, twenty a second: half a minute for it to arrive. */
@@ -204,16 +202,18 @@ cd -P "$R/.agb-sync" || quit failed
 exec 5<.; G=/proc/self/fd/5; [ -d "$G/." ] || G=$PWD
 is_dir locks || mkdir -m 0700 locks; cd -P locks && [ "$PWD" = "$R/.agb-sync/locks" ] || { bad 0 all outside 'the locks lead outside'; quit failed; }
 exec 6<.; LK=/proc/self/fd/6; [ -d "$LK/." ] || LK=$PWD
-ticket() { printf '%s%s000}' ${q(input.ticketStart)} $(($(date +%s) + ${TICKET_S})) >"$LK/${own}.new" && mv -f -T "$LK/${own}.new" "$LK/${own}"; }
-renew() { trap 'exit 0' TERM; while :; do sleep ${RENEW_S} & wait $!; ticket || exit 0; done; }
-LOCKED=$LK/${own}; ticket || quit failed
-renew & RENEWAL=$!
+ticket() { printf '%s%s000}' ${q(input.ticketStart)} $(($(date +%s) + ${TICKET_S})) >"$LK/${own}$1"; }
+renew() { trap 'exit 0' TERM; while :; do sleep ${RENEW_S} & wait $!; rm -f "$LK/${own}.new"; ticket .new && mv -f -T "$LK/${own}.new" "$LK/${own}" || exit 0; done; }
+# One that is not complete yet counts for a moment, so the first needs no rename. Nothing is written through a link.
+LOCKED=$LK/${own}; set -C; ticket || quit failed
+renew & RENEWAL=$!; set +C
 cd -P "$G" || quit failed
+is_gone() { read -r p_ <"$1/run/pid"; ! kill -0 "$p_" 2>/dev/null; }
 for f in "$LK"/*.json; do
   i=\${f##*/}; i=\${i%.json}
   [ "$i" = '${applyId}' ] && continue
   [ -f "$f" ] || continue
-  if [ -s "stage/$i/run/pid" ] && ! kill -0 "$(cat "stage/$i/run/pid")" 2>/dev/null; then rm -f "$f"; continue; fi
+  if [ -s "stage/$i/run/pid" ] && is_gone "stage/$i"; then rm -f "$f"; continue; fi
   bad 0 all locked "$(base64 <"$f" | tr -d '\\n')"; quit locked
 done
 # What a commit that was cut off had set aside may be the only copy of somebody's bytes: it becomes a backup.
@@ -224,7 +224,7 @@ rescue() {
 }
 for d in stage/* "\${R%/*}/.\${R##*/}.agb-sync-"*; do
   [ "$d" = 'stage/${applyId}' ] || ! is_dir "$d" && continue
-  if [ -s "$d/run/pid" ]; then ! kill -0 "$(cat "$d/run/pid")" 2>/dev/null; else [ -n "$(find "$d" -maxdepth 0 -mmin +60 2>/dev/null)" ]; fi && rescue "$d" && rm -rf "$d"
+  if [ -s "$d/run/pid" ]; then is_gone "$d"; else [ -n "$(find "$d" -maxdepth 0 -mmin +60 2>/dev/null)" ]; fi && rescue "$d" && rm -rf "$d"
 done
 base_is() {
   h=; [ -f base.json ] && IFS= read -r h <base.json
@@ -236,24 +236,24 @@ base_is() {
 ${
   input.unusableBaseSha256 === ""
     ? ""
-    : `[ ! -f base.json ] || ! sha256sum <base.json | is_hash ${input.unusableBaseSha256} || mv -f -T base.json base.damaged || quit failed`
+    : `[ ! -f base.json ] || ! is_hash ${input.unusableBaseSha256} "$(sha256sum <base.json)" || mv -f -T base.json base.damaged || quit failed`
 }
 base_is || quit stale
 cd -P "$R"; . "$ST/checks"
 cd "$ST/." || quit failed
-[ -z '${input.preSha256}' ] || hash_of <pre | is_hash '${input.preSha256}' || { staged || quit damaged; quit stale; }
+[ -z '${input.preSha256}' ] || is_hash '${input.preSha256}' "$(hash_of <pre)" || { staged || quit damaged; quit stale; }
 : >"$ST/records"
 checkpoint() {
   leave; AT='?'; cd -P "$R" || quit failed
   # An edit from now on changes the times that are written down here: it cannot be taken for what is hashed next (W31).
   sleep 0.02 2>/dev/null || sleep 1
   records <"$ST/placed" >"$ST/records"
-  [ -z '${input.checkedSha256}' ] || hash_of <"$ST/checked" | is_hash '${input.checkedSha256}' || . "$ST/verify"
+  [ -z '${input.checkedSha256}' ] || is_hash '${input.checkedSha256}' "$(hash_of <"$ST/checked")" || . "$ST/verify"
   [ -z "$BAD" ] || [ -n "$STOP" ] || STOP='a write or move of this run failed'
 }
 AT='?'; . "$ST/ops"
 leave; AT='?'; cd -P "$R" || quit failed
-[ -z '${input.removedSha256}' ] || hash_of <"$ST/removed" | is_hash '${input.removedSha256}' || . "$ST/verify-removed"
+[ -z '${input.removedSha256}' ] || is_hash '${input.removedSha256}' "$(hash_of <"$ST/removed")" || . "$ST/verify-removed"
 if [ -n "$BAD" ]; then
   # Base is written by whoever asked for the commit: should that not come to it, the next scan knows what is ours.
   { printf '%s\\n' ${q(baseHeader)}; cat "$ST/base-added"; } >"$ST/base.new" && chmod 0600 "$ST/base.new" && mv -f -T "$ST/base.new" "$G/journal.json"
@@ -262,7 +262,7 @@ fi
 leave; cd -P "$R" || quit failed
 IX=.agb-sync/index.${baseGeneration}; [ -f "$IX" ] || IX=/dev/null
 records <"$ST/adopted" >"$ST/adopted-records"
-[ -z '${input.adoptedSha256}' ] || hash_of <"$ST/adopted" | is_hash '${input.adoptedSha256}' || : >"$ST/adopted-records"
+[ -z '${input.adoptedSha256}' ] || is_hash '${input.adoptedSha256}' "$(hash_of <"$ST/adopted")" || : >"$ST/adopted-records"
 { list | known_to "$IX"; cat "$ST/records" "$ST/adopted-records"; records <"$ST/others"; } | index >"$ST/index"
 cd -P "$G" || quit failed
 {
