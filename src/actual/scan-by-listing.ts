@@ -20,12 +20,10 @@ export async function scanByListing(
   signal: AbortSignal,
 ): Promise<ScanResult> {
   const limit = pLimit(concurrency);
-  const [{ base, fault }, journal, top] = await Promise.all([
-    readBase(transport, signal),
-    readJournal(transport, signal),
-    listRoot(transport, signal),
-  ]);
+  const [{ base, fault }, journal] = await Promise.all([readBase(transport, signal), readJournal(transport, signal)]);
   const warnings = fault === undefined ? [] : [`the stored base ${fault} and is not used`];
+  // After base: what another apply puts there meanwhile is then newer than base, and its plan stale, not a listing cut short.
+  const top = await listRoot(transport, signal);
   if (top === undefined) return { kind: "tree", rootExists: false, actual: new Map(), base, recovered: [], warnings };
 
   const actual = new Map<WorkspacePath, Entry>();
