@@ -45,6 +45,17 @@ export function withChanges(base: Base, changes: readonly BaseChange[]): Base {
   return { ...base, entries };
 }
 
+/** What `base` says of the paths that `changes` name, each once. */
+export function recordsAt(
+  base: Base,
+  changes: readonly Pick<BaseChange, "path">[],
+): readonly (readonly [WorkspacePath, BaseEntry])[] {
+  return [...new Set(changes.map(({ path }) => path))].flatMap((path) => {
+    const record = base.entries.get(path);
+    return record === undefined ? [] : [[path, record] as const];
+  });
+}
+
 /** A base that knows nothing yet. */
 export function emptyBase(sessionId: string, root: string): Base {
   return { sessionId, root, generation: 0, desiredDigest: undefined, entries: new Map() };

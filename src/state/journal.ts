@@ -4,7 +4,15 @@ import { sameContent } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { statePath } from "../tree/workspace-path.ts";
 import type { Base, BaseChange, BaseEntry } from "./base.ts";
-import { changeBase, emptyBase, formatBaseHeader, formatBaseLine, parseRecords, withChanges } from "./base.ts";
+import {
+  changeBase,
+  emptyBase,
+  formatBaseHeader,
+  formatBaseLine,
+  parseRecords,
+  recordsAt,
+  withChanges,
+} from "./base.ts";
 import { readState, replaceState } from "./state-file.ts";
 
 /** Where the journal is kept below the root. */
@@ -51,7 +59,7 @@ export async function writeJournal(
   signal: AbortSignal,
 ): Promise<void> {
   const next = changeBase(base, changes, undefined);
-  const records = new Map(changes.flatMap(({ path, after }) => (after === undefined ? [] : [[path, after] as const])));
+  const records = recordsAt(next, changes);
   const older = before.generation === next.generation ? before.records : [];
   await replaceState(transport, "journal", next.generation, formatJournal(next, [...older, ...records]), signal);
 }

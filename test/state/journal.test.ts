@@ -16,7 +16,7 @@ import { workspacePath } from "../../src/tree/workspace-path.ts";
 import { beforeCall } from "../helpers/before-call.ts";
 import { kinds } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";
-import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
+import { layOut, manifestOf, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const { signal } = new AbortController();
 
@@ -86,6 +86,24 @@ describe.each(kinds)("after applies that were cut off: $name", ({ strategy, isFu
     expect(report.conflicts.map(({ path }) => path)).toEqual(["edited"]);
     expect(readFileSync(join(rootDirectory, "edited"), "utf8")).toBe("theirs");
     expect(readFileSync(join(rootDirectory, "added"), "utf8")).toBe("theirs too");
+  });
+});
+
+describe.each(kinds)("after a seed was cut off: $name", ({ strategy, open }) => {
+  it("it belongs to the session, and is not deleted when it is declared no more (S8)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    const options = { strategy, signal } as const;
+    const manifest = (files: string) => manifestOf(directory, `files: [{ path: stays, content: x }${files}]\n`);
+    await apply(manifest(""), session, options);
+    const seeding = manifest(", { path: seed, content: y, ifPresent: keep }, { path: ours, content: z }");
+    const refused = apply(seeding, cutOffBeforeBase(session), { ...options, strategy: "steps" });
+    await expect(refused).rejects.toMatchObject({ code: "UNREACHABLE" });
+    const report = await apply(manifest(""), session, options);
+    expect(report.plan.steps.map(({ step }) => step)).toEqual([
+      expect.objectContaining({ op: "delete", path: "ours" }),
+    ]);
+    expect(Object.keys(look(rootDirectory, { modes: false })).toSorted()).toEqual(["seed", "stays"]);
   });
 });
 

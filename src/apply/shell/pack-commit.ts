@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { dirname } from "node:path/posix";
 import { TransportError } from "../../errors.ts";
 import type { Base } from "../../state/base.ts";
-import { formatBaseHeader, formatBaseLine } from "../../state/base.ts";
+import { formatBaseHeader, formatBaseLine, recordsAt } from "../../state/base.ts";
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Content } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
@@ -132,11 +132,7 @@ function freshState(next: Base): readonly ArchiveEntry[] {
 
 /** What a commit in place checks, replaces in base and reads back. */
 function listsOf({ base, next, changes, ops, lists }: PackParts): readonly ArchiveEntry[] {
-  const linesIn = (of: Base) =>
-    [...new Set(changes.map(({ path }) => path))].flatMap((path) => {
-      const entry = of.entries.get(path);
-      return entry === undefined ? [] : [formatBaseLine(path, entry)];
-    });
+  const linesIn = (of: Base) => recordsAt(of, changes).map(([path, record]) => formatBaseLine(path, record));
   const checks = [
     ...ops.absent.map((path) => `A ${quoteForShell(path)}`),
     ...ops.links.map(({ path, target }) => `K ${quoteForShell(path)} ${quoteForShell(target)}`),
