@@ -39,8 +39,11 @@ export async function scanEmbedded(
   if (!rootExists) return { kind: "tree", rootExists, actual: new Map(), base: undefined, recovered: [], warnings };
   const { actual, held } = walk;
   index.keepOnly(actual);
-  if (base !== undefined && isUnchanged(request, base, actual)) return { kind: "unchanged", base: undefined };
-  return { kind: "tree", rootExists, actual, ...recover(base, journal, actual, transport), held, warnings };
+  const found = recover(base, journal, actual, transport);
+  if (base !== undefined && found.recovered.length === 0 && isUnchanged(request, base, actual)) {
+    return { kind: "unchanged", base: undefined };
+  }
+  return { kind: "tree", rootExists, actual, ...found, held, warnings };
 }
 
 class Walk {

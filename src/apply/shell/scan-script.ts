@@ -35,7 +35,7 @@ export function scanScript(input: ScanScriptInput): string {
       : `
 c=\${h##*'"count":'}; c=\${c%\\}}
 case $h in ${quoteForShell(`${start},`)}*${quoteForShell(`"desired":"${expected}"`)}*)
-  if [ -f "$IX" ] && [ "$(count <"$IX")" -eq $((c+1)) ] && ${needsUnmanaged ? "just" : "all_in"} "$IX"; then echo same; exit 0; fi ;;
+  if [ ! -f .agb-sync/journal.json ] && [ -f "$IX" ] && [ "$(count <"$IX")" -eq $((c+1)) ] && ${needsUnmanaged ? "just" : "all_in"} "$IX"; then echo same; exit 0; fi ;;
 esac`;
   return `
 [ ! -L ${quoteForShell(root)} ] || { echo notdir; exit 0; }
