@@ -2,7 +2,7 @@ import pLimit from "p-limit";
 import type { ScanRequest, ScanResult } from "../apply/engine.ts";
 import { hasCode, TransportError } from "../errors.ts";
 import { readBase } from "../state/base-store.ts";
-import { readJournal, recover } from "../state/journal.ts";
+import { oursBy, readJournal, recover } from "../state/journal.ts";
 import type { Child, Transport } from "../transport/transport.ts";
 import type { Entry, FileEntry } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
@@ -28,9 +28,8 @@ export async function scanByListing(
 
   const actual = new Map<WorkspacePath, Entry>();
   const held = new Set<WorkspacePath>();
-  const noted = new Set(journal.records.map(([path]) => path));
-  const concerns = (path: WorkspacePath) =>
-    request.wanted.has(path) || (base?.entries.has(path) ?? false) || noted.has(path);
+  const isOurs = oursBy(base, journal);
+  const concerns = (path: WorkspacePath) => request.wanted.has(path) || isOurs(path);
 
   const visit = async (directory: WorkspacePath, children: readonly Child[]): Promise<void> => {
     await Promise.all(

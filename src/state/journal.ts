@@ -69,6 +69,12 @@ export async function removeJournal(transport: Transport): Promise<void> {
   await transport.deleteFile(JOURNAL_PATH, AbortSignal.timeout(30_000)).catch(() => undefined);
 }
 
+/** Tells of a path whether agb-sync wrote there, as far as its state says. */
+export function oursBy(base: Base | undefined, { records }: Journal): (path: WorkspacePath) => boolean {
+  const noted = new Set(records.map(([path]) => path));
+  return (path) => base?.entries.has(path) === true || noted.has(path);
+}
+
 /** Base as it would be had the runs that were cut off recorded what they did, and what it lacks for that. */
 export type Recovered = { readonly base: Base | undefined; readonly recovered: readonly BaseChange[] };
 

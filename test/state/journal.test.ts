@@ -10,33 +10,24 @@ import type { Session } from "../../src/session.ts";
 import type { Base, BaseEntry } from "../../src/state/base.ts";
 import { BASE_PATH, emptyBase } from "../../src/state/base.ts";
 import { formatJournal, JOURNAL_PATH, parseJournal, recover } from "../../src/state/journal.ts";
-import type { Transport } from "../../src/transport/transport.ts";
 import { digestOf } from "../../src/tree/digest.ts";
 import { workspacePath } from "../../src/tree/workspace-path.ts";
 import { beforeCall } from "../helpers/before-call.ts";
 import { kinds } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";
+import { withWorkspace } from "../helpers/with-workspace.ts";
 import { layOut, manifestOf, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const { signal } = new AbortController();
 
 /** The same session, cut off as soon as base is to be replaced: everything else was done. */
 function cutOffBeforeBase(session: Session): Session {
-  const cutOff = (transport: Transport) =>
-    beforeCall(transport, "move", (_from, to) => {
+  return withWorkspace(session, (workspace) => {
+    const transport = beforeCall(workspace.transport, "move", (_from, to) => {
       if (to === BASE_PATH) throw new TransportError("UNREACHABLE", "nobody answers");
     });
-  return {
-    id: session.id,
-    kind: session.kind,
-    origin: session.origin,
-    openWorkspace(root) {
-      const transport = cutOff(session.openWorkspace(root).transport);
-      return { transport, steps: new StepsEngine(transport, 4), batch: undefined };
-    },
-    keepAlive: (aliveSignal) => session.keepAlive(aliveSignal),
-    close: () => session.close(),
-  };
+    return { transport, steps: new StepsEngine(transport, 4), batch: undefined };
+  });
 }
 
 describe.each(kinds)("after applies that were cut off: $name", ({ strategy, isFull, open }) => {
@@ -90,7 +81,7 @@ describe.each(kinds)("after applies that were cut off: $name", ({ strategy, isFu
 });
 
 describe.each(kinds)("after a seed was cut off: $name", ({ strategy, open }) => {
-  it("it belongs to the session, and is not deleted when it is declared no more (S8)", async () => {
+  it("leaves it to the session, and does not delete it when it is declared no more (S8)", async () => {
     const { session, rootDirectory } = await open();
     const directory = temporaryDirectory();
     const options = { strategy, signal } as const;

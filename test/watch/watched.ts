@@ -9,6 +9,7 @@ import type { Session } from "../../src/session.ts";
 import type { WatchEvent, WatchOptions } from "../../src/watch/watch.ts";
 import { watch } from "../../src/watch/watch.ts";
 import { look } from "../helpers/look.ts";
+import { withWorkspace } from "../helpers/with-workspace.ts";
 import { type Local, layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 import { MemorySession, shown } from "./memory-session.ts";
 
@@ -188,15 +189,9 @@ export function interfering(session: Session, { onScan, onCommit }: Interference
       return await engine.commit(request, signal);
     },
   });
-  return {
-    id: session.id,
-    kind: session.kind,
-    origin: session.origin,
-    openWorkspace(root) {
-      const { transport, steps, batch } = session.openWorkspace(root);
-      return { transport, steps: between(steps), batch: batch === undefined ? undefined : between(batch) };
-    },
-    keepAlive: (signal) => session.keepAlive(signal),
-    close: () => session.close(),
-  };
+  return withWorkspace(session, ({ transport, steps, batch }) => ({
+    transport,
+    steps: between(steps),
+    batch: batch === undefined ? undefined : between(batch),
+  }));
 }

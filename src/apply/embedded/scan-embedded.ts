@@ -4,8 +4,7 @@ import { hasCode, hasErrno, messageOf, TransportError } from "../../errors.ts";
 import type { Base } from "../../state/base.ts";
 import { BASE_PATH } from "../../state/base.ts";
 import { storedBase } from "../../state/base-store.ts";
-import type { Journal } from "../../state/journal.ts";
-import { JOURNAL_PATH, parseJournal, recover } from "../../state/journal.ts";
+import { JOURNAL_PATH, oursBy, parseJournal, recover } from "../../state/journal.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import { hashFiles } from "../../transport/embedded/hash-files.ts";
 import type { Reading } from "../../transport/embedded/read-session-file.ts";
@@ -34,7 +33,7 @@ export async function scanEmbedded(
   const { base, fault } = storedBase(transport.readText(BASE_PATH), transport);
   const warnings = fault === undefined ? [] : [`the stored base ${fault} and is not used`];
   const journal = parseJournal(transport.readText(JOURNAL_PATH), transport);
-  const walk = new Walk(transport, request, { base, journal }, index);
+  const walk = new Walk(transport, request, oursBy(base, journal), index);
   const rootExists = await walk.run(signal);
   if (!rootExists) return { kind: "tree", rootExists, actual: new Map(), base: undefined, recovered: [], warnings };
   const { actual, held } = walk;
@@ -52,7 +51,6 @@ class Walk {
   readonly #transport: EmbeddedTransport;
   readonly #rootDirectory: string;
   readonly #request: ScanRequest;
-  /** Whether agb-sync wrote there, as far as its state says. */
   readonly #isOurs: (path: WorkspacePath) => boolean;
   readonly #index: SessionIndex;
   readonly #directories: WorkspacePath[] = [ROOT];
@@ -62,14 +60,13 @@ class Walk {
   constructor(
     transport: EmbeddedTransport,
     request: ScanRequest,
-    { base, journal }: { readonly base: Base | undefined; readonly journal: Journal },
+    isOurs: (path: WorkspacePath) => boolean,
     index: SessionIndex,
   ) {
     this.#transport = transport;
     this.#rootDirectory = transport.rootDirectory;
     this.#request = request;
-    const noted = new Set(journal.records.map(([path]) => path));
-    this.#isOurs = (path) => base?.entries.has(path) === true || noted.has(path);
+    this.#isOurs = isOurs;
     this.#index = index;
   }
 

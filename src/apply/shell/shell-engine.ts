@@ -4,7 +4,7 @@ import { targetOf } from "../../plan/order-steps.ts";
 import type { Base } from "../../state/base.ts";
 import { changeBase, emptyBase } from "../../state/base.ts";
 import { readBase, storedBase, writeBase } from "../../state/base-store.ts";
-import { parseJournal, recover } from "../../state/journal.ts";
+import { oursBy, parseJournal, recover } from "../../state/journal.ts";
 import { waitUntilFree } from "../../state/lock.ts";
 import { runMarked, shellOf, withoutShell } from "../../transport/agb/shell-tool.ts";
 import { askInBackground } from "../../transport/ask-in-background.ts";
@@ -121,7 +121,7 @@ export class ShellEngine implements Engine {
     const warnings: string[] = [];
     const { base, fault } = storedBase(answer.baseText, this.#transport);
     const journal = parseJournal(answer.journalText, this.#transport);
-    const noted = new Set(journal.records.map(([path]) => path));
+    const isOurs = oursBy(base, journal);
     if (fault !== undefined) warnings.push(`the stored base ${fault} and is not used`);
     this.#unusableBaseSha256 = base === undefined ? answer.baseSha256 : "";
     if (answer.unnameable > 0)
@@ -141,8 +141,7 @@ export class ShellEngine implements Engine {
           ? known.digest
           : answer.digests.get(path);
       actual.set(path, entry.kind === "file" && digest !== undefined ? { ...entry, digest } : entry);
-      const isOurs = known !== undefined || noted.has(path);
-      const isWanted = isOurs || (entry.kind === "file" && request.wanted.get(path) === entry.sizeBytes);
+      const isWanted = isOurs(path) || (entry.kind === "file" && request.wanted.get(path) === entry.sizeBytes);
       if (entry.kind === "file" && digest === undefined && isWanted) missing.push(path);
     }
     const late =
