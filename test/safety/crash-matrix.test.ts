@@ -10,6 +10,7 @@ import { makePlan } from "../../src/reconcile/make-plan.ts";
 import type { Session } from "../../src/session.ts";
 import { breakLock } from "../../src/state/lock.ts";
 import { look } from "../helpers/look.ts";
+import { triesAll } from "../helpers/tries-all.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const signal = new AbortController().signal;
@@ -32,9 +33,6 @@ const after = {
   "created/one.txt": "1\n",
   "created/two.txt": "2\n",
 };
-
-/** `npm test` tries every 24th case of the long matrices; CRASH_MATRIX=full tries all of them. */
-const isFull = process.env["CRASH_MATRIX"] === "full";
 
 type Kind = { readonly name: string; readonly strategy: "steps" | "batch"; readonly options: EmulatorOptions };
 const kinds: readonly Kind[] = [
@@ -63,7 +61,7 @@ const tally: string[] = [];
 afterAll(() => process.stdout.write(`${tally.join("\n")}\n`));
 
 describe.each(kinds)("crash matrix: $name (S2, S6, S7, S8, S11, S20, S31, S34)", ({ name, strategy, options }) => {
-  it("survives every fault at every request", { timeout: isFull ? 1_200_000 : 300_000 }, async () => {
+  it("survives every fault at every request", { timeout: triesAll ? 1_200_000 : 300_000 }, async () => {
     let strike: { readonly at: number; readonly fault: Action | "dead" } | undefined;
     let count = -1;
     const emulator = await startEmulator({
@@ -125,7 +123,8 @@ describe.each(kinds)("crash matrix: $name (S2, S6, S7, S8, S11, S20, S31, S34)",
       const afterExpiry: object[] = [];
       for (let at = 0; at < requests; at += 1) {
         for (const [number, fault] of faults.entries()) {
-          if (!isFull && requests > 10 && (at * 5 + number) % 24 !== 0) continue;
+          // Every 24th case of the long matrices.
+          if (!triesAll && requests > 10 && (at * 5 + number) % 24 !== 0) continue;
           cases += 1;
           const label = `${JSON.stringify(fault)} at request ${at}`;
           const prepared = await prepare();

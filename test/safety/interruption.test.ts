@@ -7,6 +7,7 @@ import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import { apply } from "../../src/reconcile/apply-plan.ts";
 import { run, start } from "../helpers/cli.ts";
 import { look } from "../helpers/look.ts";
+import { triesAll } from "../helpers/tries-all.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const before = {
@@ -25,8 +26,6 @@ const after = {
 };
 const foreign = { "theirs.txt": "edited by an agent\n", "made/by-agent.txt": "unmanaged\n" };
 
-/** `npm test` tries some of the requests of the long runs; CRASH_MATRIX=full tries each with each signal. */
-const isFull = process.env["CRASH_MATRIX"] === "full";
 const signals = ["SIGKILL", "SIGINT", "SIGTERM"] as const;
 const codes = { SIGKILL: null, SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -41,7 +40,7 @@ afterAll(() => process.stdout.write(`${tally.join("\n")}\n`));
 
 describe.each(kinds)("$name", ({ name, strategy, options, every }) => {
   it("survives the end of its process at any request (S2, S6, S22, S31, S32, S33)", {
-    timeout: isFull ? 1_200_000 : 300_000,
+    timeout: triesAll ? 1_200_000 : 300_000,
   }, async () => {
     const isDirectoryLeft = options.missingTools !== undefined;
     let count = -1;
@@ -107,8 +106,8 @@ describe.each(kinds)("$name", ({ name, strategy, options, every }) => {
       const expected = texts(whole.root);
       let cases = 0;
       let struck = 0;
-      for (let request = 0; request < requests; request += isFull ? 1 : every) {
-        for (const signal of isFull ? signals : [signals[cases % 3] ?? "SIGKILL"]) {
+      for (let request = 0; request < requests; request += triesAll ? 1 : every) {
+        for (const signal of triesAll ? signals : [signals[cases % 3] ?? "SIGKILL"]) {
           cases += 1;
           const label = `${signal} at request ${request}`;
           const { id, root } = await prepare();

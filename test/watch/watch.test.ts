@@ -23,13 +23,13 @@ import type { Hints } from "../../src/watch/hints.ts";
 import { UnsettledFiles } from "../../src/watch/unsettled-files.ts";
 import type { WatchOptions } from "../../src/watch/watch.ts";
 import { asNobody } from "../desired/as-nobody.ts";
+import { triesAll } from "../helpers/tries-all.ts";
 import { burst, edit, plainEdits } from "./edits.ts";
 import { MemorySession } from "./memory-session.ts";
 import { directoryInMemory, interfering, safely, Watched } from "./watched.ts";
 
 const anchored = { anchor: "always here", a: "1", b: "2", "sub/e": "3" };
-/** `npm test` tries some sequences of edits; CRASH_MATRIX=full tries three hundred. */
-const sequences = process.env["CRASH_MATRIX"] === "full" ? 300 : 10;
+const sequences = triesAll ? 300 : 10;
 /** Nothing is looked at but what was hinted at. */
 const hintsOnly = { safetyMs: 3_600_000, rescanMs: 0 };
 
