@@ -307,10 +307,18 @@ function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
+/** How long the first process may take to end by itself before it is killed. */
+const endMs = 2000;
+
+/**
+ * The end of its input ends the first process, and with it all the others; `unshare` ends when they are gone. Killed, it
+ * would end before them.
+ */
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once("exit", resolve));
+  const ended = once(child, "exit");
+  const deadline = setTimeout(() => killGroup(child, "SIGKILL"), endMs);
   child.stdin?.end();
-  killGroup(child, "SIGKILL");
   await ended;
+  clearTimeout(deadline);
 }

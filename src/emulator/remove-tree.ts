@@ -6,13 +6,9 @@ import { join } from "node:path";
  * that commands made: for anyone but root these are opened first. Links are removed, not followed.
  */
 export async function removeTree(directory: string): Promise<void> {
-  const options = { recursive: true, force: true, maxRetries: 5 };
-  try {
-    await rm(directory, options);
-  } catch {
-    await openUp(directory);
-    await rm(directory, options);
-  }
+  // Before `rm` and not when it failed: it removes side by side, and goes on with the rest after it has failed.
+  if (process.getuid?.() !== 0) await openUp(directory);
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 });
 }
 
 async function openUp(directory: string): Promise<void> {

@@ -88,11 +88,30 @@ describe("an emulator that is not started by root", () => {
     expect(await release(endpoint, sessionId)).toBe(true);
     const other = await createSession(endpoint);
     expect(other).not.toBe(sessionId);
-    child.stdin?.end();
-    expect(await once(child, "close")).toEqual([0, null]);
+    await end(child);
     expect(readdirSync(files)).toEqual([]);
   });
+
+  it("releases sessions that hold a directory which nobody may open beside many others", async () => {
+    const { child, line, files } = await startAsOther();
+    const endpoint: { url: string; apiKey: string } = JSON.parse(line);
+    const trees = join(files, readdirSync(files)[0] ?? "", "sessions");
+    for (let round = 0; round < 20; round++) {
+      const sessionId = await createSession(endpoint);
+      const made = Array.from({ length: 20 }, (_, number) => `/tmp/d${number}/a/b/c`);
+      for (const path of [...made, "/tmp/shut/a"]) await callTool(endpoint, sessionId, "create_directory", { path });
+      chmodSync(join(trees, sessionId, "tmp/shut"), 0);
+      expect(await release(endpoint, sessionId)).toBe(true);
+      expect(readdirSync(trees)).toEqual([]);
+    }
+    await end(child);
+  });
 });
+
+async function end(child: ChildProcess): Promise<void> {
+  child.stdin?.end();
+  expect(await once(child, "close")).toEqual([0, null]);
+}
 
 /** The emulator's source in a process of another user where this one is root; its standard input ends it. */
 async function startAsOther(): Promise<{ child: ChildProcess; line: string; files: string }> {
