@@ -1,11 +1,12 @@
 import { changesOf } from "../apply/base-changes.ts";
-import type { Plan, Step } from "../plan/plan.ts";
+import type { Step } from "../plan/plan.ts";
 import { movedPath } from "../plan/relocate.ts";
 import type { Known, Planned } from "../reconcile/planned.ts";
 import { digestToRecord } from "../reconcile/planned.ts";
 import type { ApplyReport } from "../report.ts";
 import { changeBase } from "../state/base.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
+import { covers } from "../tree/path-set.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { isBelow } from "../tree/workspace-path.ts";
 
@@ -16,7 +17,7 @@ import { isBelow } from "../tree/workspace-path.ts";
 export function knownAfter(planned: Planned, report: ApplyReport): Known | undefined {
   if (report.outcomes.some(({ result }) => result.status !== "applied") || !report.verified) return undefined;
   const { plan, actual, base, held, baseChanges, strategy } = planned;
-  const open = planned.isGuarded === true ? undefined : openPaths(plan);
+  const open = planned.isGuarded === true ? undefined : openPaths(planned);
   if (planned.isSettled) return { actual, base, held, strategy, open };
   const results = report.outcomes.map(({ result }) => result);
   const changes = changesOf({ steps: plan.steps, recovered: planned.recovered, baseChanges }, results, base);
@@ -32,9 +33,16 @@ export function knownAfter(planned: Planned, report: ApplyReport): Known | undef
   };
 }
 
-/** What is to be looked at again by every plan although it is desired as before. */
-function openPaths({ conflicts, unsupported }: Plan): ReadonlySet<WorkspacePath> {
-  return new Set([...conflicts, ...unsupported].map(({ path }) => path));
+/**
+ * What is to be looked at again by every plan although it is desired as before: also what is in directories that were
+ * held back, which may be desired again without it.
+ */
+function openPaths({ plan, desired, actual, base }: Planned): ReadonlySet<WorkspacePath> {
+  const open = new Set([...plan.conflicts, ...plan.unsupported].map(({ path }) => path));
+  const directories = new Set([...desired.held].filter((path) => actual.get(path)?.kind === "directory"));
+  if (directories.size === 0) return open;
+  for (const path of [...actual.keys(), ...base.entries.keys()]) if (covers(directories, path)) open.add(path);
+  return open;
 }
 
 /** The tree once the steps were carried out, in their order. */
