@@ -34,6 +34,14 @@ export class SourceChangedError extends AgbSyncError {
   }
 }
 
+/** The file that did not hold still, wherever in a chain of causes that is said. */
+export function changedSource(error: unknown): string | undefined {
+  for (let current = error; current instanceof Error; current = current.cause) {
+    if (current instanceof SourceChangedError) return current.localPath;
+  }
+  return undefined;
+}
+
 /**
  * Reads and hashes a file synchronously (several times faster than promises for many small files); a file that
  * changes meanwhile is read again, `attempts` times in all.

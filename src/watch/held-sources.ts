@@ -104,8 +104,8 @@ export class HeldSources implements SourceHolder {
     return true;
   }
 
-  isUnsettled(localPath: string): boolean {
-    return this.#unsettled.isUnsettled(localPath);
+  isUnsettled(localPath: string, version: FileVersion): boolean {
+    return this.#unsettled.isUnsettled(localPath, this.holdsFaults && version.sizeBytes === 0 ? version : undefined);
   }
 
   onRead(localPath: string, version: FileVersion | undefined): void {

@@ -1,5 +1,4 @@
 import type { Desired } from "../desired/desired.ts";
-import { SourceChangedError } from "../desired/local-file.ts";
 import { AgbSyncError } from "../errors.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { pathsOf } from "../plan/order-steps.ts";
@@ -15,7 +14,7 @@ import type { RetryClock } from "../transport/retry-policy.ts";
 import type { Counters } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import type { CommandRunner } from "./command-runner.ts";
-import { knownAfter } from "./known-after.ts";
+import { changedBefore, knownAfter } from "./known-after.ts";
 import type { Teller } from "./teller.ts";
 import type { UnsettledFiles } from "./unsettled-files.ts";
 import type { WatchOptions } from "./watch.ts";
@@ -73,7 +72,7 @@ export async function* reconcileOnce(round: Round): AsyncGenerator<WatchEvent, R
   yield* teller.warnings("commands", settleCommands(round, planned, report));
   const counted = { ...report, counters: difference(report.counters, before) };
   const newConflicts = teller.newConflicts(report.conflicts);
-  const newFailures = teller.newFailures(report.outcomes.filter(({ result }) => !isChangedSource(result)));
+  const newFailures = teller.newFailures(report.outcomes.filter(({ result }) => changedBefore(result) === undefined));
   const hasApplied = report.outcomes.some(({ result }) => result.status === "applied");
   if (end.isReady && !round.isReady) yield { type: "ready", report: counted, sessionId: session.id };
   else if (hasApplied || newConflicts.length + newFailures.length > 0) {
@@ -135,13 +134,12 @@ async function unlessLeft<Result>(work: Promise<Result>, signal: AbortSignal): P
 
 function endOf(round: Round, planned: Planned, report: ApplyReport): RoundEnd {
   const known = planned.isUnchanged === true ? round.resting : knownAfter(planned, report);
-  const changed = report.outcomes.flatMap(({ result }) =>
-    result.status === "failed" && result.error instanceof SourceChangedError ? [result.error.localPath] : [],
-  );
+  const changed = report.outcomes.flatMap(({ result }) => changedBefore(result) ?? []);
   for (const path of changed) round.unsettled.hold(path);
+  const isComplete = known !== undefined && changed.length === 0;
   // Steps that wait for the one whose source changed are skipped with it: all of them are due soon.
-  const next = known !== undefined ? "rest" : changed.length > 0 ? "soon" : "later";
-  return { known, isComplete: known !== undefined, isReady: round.isReady || known !== undefined, next };
+  const next = isComplete ? "rest" : changed.length > 0 ? "soon" : "later";
+  return { known, isComplete, isReady: round.isReady || isComplete, next };
 }
 
 /** Why commands have to wait, if they do. Those of the first apply were run by it, if it was complete. */
@@ -152,10 +150,6 @@ function settleCommands(round: Round, planned: Planned, report: ApplyReport): re
   if (!isReady) commands.note(manifest.run, changedPaths(report));
   const reason = commands.settle(manifest.run, transport, report);
   return reason === undefined ? [] : [reason];
-}
-
-function isChangedSource(result: ApplyReport["outcomes"][number]["result"]): boolean {
-  return result.status === "failed" && result.error instanceof SourceChangedError;
 }
 
 function difference(after: Readonly<Counters>, before: Readonly<Counters>): Counters {

@@ -1,3 +1,4 @@
+import type { FileVersion } from "../desired/file-version.ts";
 import { keyOf } from "../desired/file-version.ts";
 import type { RetryClock } from "../transport/retry-policy.ts";
 import { statsOf } from "./file-identity.ts";
@@ -85,10 +86,17 @@ export class UnsettledFiles {
     return this.#held.has(localPath);
   }
 
-  /** Whether the file is to be left alone; false once for every try at a snapshot. */
-  isUnsettled(localPath: string): boolean {
+  /**
+   * Whether the file is to be left alone; false once for every try at a snapshot. One that was emptied this moment, as
+   * `emptied` says, is most likely being written anew.
+   */
+  isUnsettled(localPath: string, emptied?: FileVersion): boolean {
     const held = this.#held.get(localPath);
-    if (held === undefined) return false;
+    if (held === undefined) {
+      const isYoung = emptied !== undefined && Math.abs(Date.now() - emptied.changedMs) < this.#quietMs;
+      if (isYoung) this.hold(localPath);
+      return isYoung;
+    }
     if (!held.isTry) return true;
     held.isTry = false;
     held.triedMs = this.#clock.now();

@@ -9,7 +9,7 @@ import { walkSourceTree } from "../desired/walk-source-tree.ts";
 import { AgbSyncError, hasCode } from "../errors.ts";
 import type { Manifest, TreeSpec } from "../manifest/manifest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { childPath, isBelow } from "../tree/workspace-path.ts";
+import { childPath, isBelow, parentPath } from "../tree/workspace-path.ts";
 import type { HeldSources } from "./held-sources.ts";
 import type { Hints, Places } from "./hints.ts";
 import type { Merged } from "./merge-desired.ts";
@@ -189,6 +189,9 @@ export class WatchedSources {
     for (const walk of all) {
       for (const [path, version] of versionsOf(walk)) if (this.#versions.get(path) !== version) differing.add(path);
     }
+    // What was not read because it was being written has the version that it was listed with, and may keep it.
+    const temporary = new Set(all.flatMap((walk) => walk.held));
+    for (const path of whole.held) if (!temporary.has(path)) differing.add(parentPath(path));
     for (const localPath of this.#cache.racy) {
       for (const { path } of this.#directories.get(dirname(localPath)) ?? []) differing.add(path);
     }

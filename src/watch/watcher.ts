@@ -1,5 +1,5 @@
 import { basename, dirname } from "node:path";
-import { SourceChangedError } from "../desired/local-file.ts";
+import { changedSource } from "../desired/local-file.ts";
 import { hasCode, messageOf, TransportError } from "../errors.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { Known } from "../reconcile/planned.ts";
@@ -14,6 +14,7 @@ import { HeldSources } from "./held-sources.ts";
 import type { Hinted, Hints, Places } from "./hints.ts";
 import { pollingHints } from "./hints.ts";
 import { keepAlive } from "./keep-alive.ts";
+import { knownAsBefore } from "./known-after.ts";
 import { Backoff, firstOf, pause, settle } from "./pace.ts";
 import { reconcileOnce } from "./reconcile-once.ts";
 import { Teller } from "./teller.ts";
@@ -144,9 +145,10 @@ export class Watcher {
     );
     yield* this.#teller.warnings("unsettled", restless);
     const isRetryDue = this.#retry === undefined || this.#clock.now() >= this.#retry.atMs;
-    if (look.changed?.size !== 0 || (this.#known === undefined && isRetryDue)) {
+    const isLeft = this.#known === undefined || this.#retry !== undefined;
+    if (look.changed?.size !== 0 || (isLeft && isRetryDue)) {
       yield* this.#reconcile(session, manifest.current, look);
-    } else if (this.#known !== undefined) this.#pendingSinceMs = undefined;
+    } else if (!isLeft) this.#pendingSinceMs = undefined;
     this.#planNextLook(hinted, look, manifest);
     this.#enter(this.#retry === undefined ? "idle" : "waiting");
   }
@@ -239,7 +241,8 @@ export class Watcher {
       }
       this.#retryAfter(round.next);
     } catch (error) {
-      this.#known = undefined;
+      // A source that changed before it was sent ends a batch before anything is done in the session.
+      this.#known = changedSource(error) === undefined ? undefined : knownAsBefore(this.#known, changed);
       this.#resting = undefined;
       throw error;
     }
@@ -389,12 +392,4 @@ export class Watcher {
       queued: this.#hints.count - this.#seen,
     });
   }
-}
-
-/** The file that did not hold still, wherever in a chain of causes that is said. */
-function changedSource(error: unknown): string | undefined {
-  for (let current = error; current instanceof Error; current = current.cause) {
-    if (current instanceof SourceChangedError) return current.localPath;
-  }
-  return undefined;
 }
