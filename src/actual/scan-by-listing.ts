@@ -1,7 +1,7 @@
 import pLimit from "p-limit";
 import type { ScanRequest, ScanResult } from "../apply/engine.ts";
 import { hasCode, TransportError } from "../errors.ts";
-import { readBase } from "../state/base-store.ts";
+import { readLatestBase } from "../state/base-store.ts";
 import { oursBy, readJournal, recover } from "../state/journal.ts";
 import type { Child, Transport } from "../transport/transport.ts";
 import type { Entry, FileEntry } from "../tree/entry.ts";
@@ -20,7 +20,10 @@ export async function scanByListing(
   signal: AbortSignal,
 ): Promise<ScanResult> {
   const limit = pLimit(concurrency);
-  const [{ base, fault }, journal] = await Promise.all([readBase(transport, signal), readJournal(transport, signal)]);
+  const [{ base, fault }, journal] = await Promise.all([
+    readLatestBase(transport, signal),
+    readJournal(transport, signal),
+  ]);
   const warnings = fault === undefined ? [] : [`the stored base ${fault} and is not used`];
   // After base: what another apply puts there meanwhile is then newer than base, and its plan stale, not a listing cut short.
   const top = await listRoot(transport, signal);

@@ -1,8 +1,8 @@
 import { scanByListing } from "../actual/scan-by-listing.ts";
 import { hasCode, TransportError } from "../errors.ts";
 import { BACKUPS_PATH, backupName } from "../state/backups.ts";
-import { changeBase, emptyBase } from "../state/base.ts";
-import { readBase, writeBase } from "../state/base-store.ts";
+import { BASE_PATH, changeBase, emptyBase } from "../state/base.ts";
+import { readLatestBase, writeBase } from "../state/base-store.ts";
 import { readJournal, removeJournal, writeJournal } from "../state/journal.ts";
 import { acquireLock } from "../state/lock.ts";
 import type { Child, Transport } from "../transport/transport.ts";
@@ -55,8 +55,8 @@ export async function commitBySteps(
   await transport.createDirectory(ROOT, undefined, signal);
   const lock = await acquireLock(transport, request.lock, signal);
   try {
-    const [{ base: stored }, journal] = await Promise.all([
-      readBase(transport, signal),
+    const [{ base: stored, staged }, journal] = await Promise.all([
+      readLatestBase(transport, signal),
       readJournal(transport, signal),
     ]);
     if ((stored?.generation ?? 0) !== request.baseGeneration) {
@@ -64,6 +64,7 @@ export async function commitBySteps(
         hint: "plan again",
       });
     }
+    if (staged !== undefined) await transport.move(staged, BASE_PATH, { replace: false }, signal);
     await rescueLeftovers(transport, discard, signal);
     await transport.createDirectory(statePath("stage", request.applyId), undefined, signal);
     const base = stored ?? emptyBase(transport.sessionId, transport.root);

@@ -1,7 +1,8 @@
 import type { Transport } from "../transport/transport.ts";
+import type { WorkspacePath } from "../tree/workspace-path.ts";
 import type { Base } from "./base.ts";
 import { BASE_PATH, formatBase, parseBase } from "./base.ts";
-import { readState, replaceState } from "./state-file.ts";
+import { readState, replaceState, stagedGenerations, stagedPath } from "./state-file.ts";
 
 /** What is stored as base; `fault` says why a stored one is treated as absent (S17, S31). */
 export type StoredBase = { readonly base: Base | undefined; readonly fault: string | undefined };
@@ -9,6 +10,25 @@ export type StoredBase = { readonly base: Base | undefined; readonly fault: stri
 /** Reads base through file calls. Reads only. */
 export async function readBase(transport: Transport, signal: AbortSignal): Promise<StoredBase> {
   return storedBase(await readState(transport, BASE_PATH, signal), transport);
+}
+
+/**
+ * The same; where none is stored, the one that a run that was cut off was about to put into place, and where it lies:
+ * a session whose renames replace nothing has no base for a moment (protocol §6.5).
+ */
+export async function readLatestBase(
+  transport: Transport,
+  signal: AbortSignal,
+): Promise<StoredBase & { readonly staged?: WorkspacePath }> {
+  const text = await readState(transport, BASE_PATH, signal);
+  if (text !== undefined) return storedBase(text, transport);
+  const generations = await stagedGenerations(transport, "base", signal);
+  for (const generation of generations) {
+    const staged = stagedPath("base", generation);
+    const { base } = storedBase(await readState(transport, staged, signal), transport);
+    if (base?.generation === generation) return { base, fault: undefined, staged };
+  }
+  return { base: undefined, fault: undefined };
 }
 
 /** What this text, or its absence, says of a base of this session and root. */

@@ -20,15 +20,39 @@ export async function readState(
   return Buffer.concat(chunks).toString("utf8");
 }
 
+type Replaced = "base" | "journal";
+
+/** Where the next `name.json` of this generation is written before it takes its place. */
+export function stagedPath(name: Replaced, generation: number): WorkspacePath {
+  return statePath(`${name}.${generation}.new`);
+}
+
+/** The generations that something is staged for, the latest first. It may be half written. */
+export async function stagedGenerations(
+  transport: Transport,
+  name: Replaced,
+  signal: AbortSignal,
+): Promise<readonly number[]> {
+  try {
+    const children = await transport.listDirectory(statePath(), signal);
+    const pattern = new RegExp(`^${name}\\.([1-9]\\d{0,14})\\.new$`);
+    const generations = children.flatMap((child) => pattern.exec(child.name)?.[1] ?? []);
+    return generations.map(Number).toSorted((one, other) => other - one);
+  } catch (error) {
+    if (hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY")) return [];
+    throw error;
+  }
+}
+
 /** Replaces the state file `name.json` by rename: a reader sees the old or the new one, of some generation (S32). */
 export async function replaceState(
   transport: Transport,
-  name: "base" | "journal",
+  name: Replaced,
   generation: number,
   text: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const staged = statePath(`${name}.${generation}.new`);
+  const staged = stagedPath(name, generation);
   await writeState(transport, staged, text, signal);
   await transport.move(staged, statePath(`${name}.json`), { replace: true }, signal);
 }
