@@ -61,7 +61,7 @@ backup() {
   exec 7<.; K=/proc/self/fd/7; [ -d "$K/." ] || K=$PWD
   back
 }
-stage() { mkdir -p "$ST/o/$OP" && K=$ST/o/$OP; }
+stage() { K=$ST/o/$OP; [ -d "$K" ] || mkdir -p "$K"; }
 keep() { ln "./$1" "$K/$1" 2>/dev/null || mv -n -T "./$1" "$K/$1"; }
 # T MODE NAME: a new directory with all that was staged in it
 T() { if is_there "./$2"; then bad "$OP" all appeared ''; else try mv -n -T "$ST/t/\${AT:+$AT/}$2" "./$2" && { if is_there "$ST/t/\${AT:+$AT/}$2"; then bad "$OP" all appeared ''; fi; }; fi; }

@@ -79,7 +79,7 @@ export function commitCommand(input: CommitScriptInput): string {
   return `
 if [ -f ${quoteForShell(live)} ]; then cat ${quoteForShell(live)}; exit 0; fi
 ${enterStage(root, applyId, isFresh)}
-if [ ! -d run ]; then
+if [ ! -e pid ]; then
 printf '%s\\n' ${quoteForShell(commitScript(input))} >commit.$$
   if command -v setsid >/dev/null 2>&1; then own=setsid; elif command -v nohup >/dev/null 2>&1; then own=nohup; else own=; fi
   ( trap '' HUP; exec $own sh ./commit.$$ ) </dev/null >log.$$ 2>&1 &
@@ -89,7 +89,7 @@ printf '%s\\n' ${quoteForShell(commitScript(input))} >commit.$$
 fi
 i=0
 while [ ! -f report ] && [ ! -f ${quoteForShell(live)} ]; do
-  if [ -s run/pid ] && ! kill -0 "$(cat run/pid)" 2>/dev/null || { [ $i -gt 50 ] && [ ! -s run/pid ]; }; then
+  if [ -s pid ] && ! kill -0 "$(cat pid)" 2>/dev/null || { [ $i -gt 50 ] && [ ! -s pid ]; }; then
     [ -f report ] || [ -f ${quoteForShell(live)} ] || { echo died; cat log log.* 2>/dev/null | tail -c 300 | tr '\\n' ' '; echo; echo end; exit 0; }
   fi
   i=$((i+1)); [ $i -gt 300 ] && { echo running; echo end; exit 0; }
@@ -117,10 +117,11 @@ export function stopCommand(root: string, applyId: string, isFresh: boolean): st
 if [ -f ${live} ]; then cat ${live}; exit 0; fi
 cd -P ${quoteForShell(stageOf(root, applyId, isFresh))} 2>/dev/null || { echo stopped; echo end; exit 0; }
 : >stop
-if mkdir run 2>/dev/null; then echo stopped; echo end; cd ..; rm -rf ${quoteForShell(stageOf(root, applyId, isFresh))}; exit 0; fi
+set -C
+if printf '' 2>/dev/null >pid; then echo stopped; echo end; cd ..; rm -rf ${quoteForShell(stageOf(root, applyId, isFresh))}; exit 0; fi
 i=0
 while [ ! -f report ] && [ ! -f ${live} ] && [ $i -lt 100 ]; do
-  if [ -s run/pid ] && ! kill -0 "$(cat run/pid)" 2>/dev/null; then [ -f report ] || [ -f ${live} ] || { echo died; echo 'the work in the session is gone'; echo end; exit 0; }; fi
+  if [ -s pid ] && ! kill -0 "$(cat pid)" 2>/dev/null; then [ -f report ] || [ -f ${live} ] || { echo died; echo 'the work in the session is gone'; echo end; exit 0; }; fi
   i=$((i+1)); sleep 0.05 2>/dev/null || sleep 1
 done
 if [ -f ${live} ]; then cat ${live}; elif [ -f report ]; then cat report; else echo running; echo end; fi`;
@@ -130,8 +131,8 @@ function commitScript(input: CommitScriptInput): string {
   const { root, delivery, isFresh } = input;
   const q = quoteForShell;
   // The work itself takes the claim to be the only one: whoever starts it may be killed at any point before.
-  return `mkdir run 2>/dev/null || exit 0
-echo $$ >run/pid; exec >log 2>&1
+  return `set -C; echo $$ 2>/dev/null >pid || exit 0
+set +C; exec >log 2>&1
 LC_ALL=C; export LC_ALL; umask 022
 S=$PWD; exec 3<.; ST=/proc/self/fd/3; [ -d "$ST/." ] || ST=$S
 BAD=; FAULTS=; STOP=; AT='?'; CLOSED=; OP=; LOCKED=; RENEWAL=; ARCHIVE=
@@ -208,12 +209,12 @@ renew() { trap 'exit 0' TERM; while :; do sleep ${RENEW_S} & wait $!; rm -f "$LK
 LOCKED=$LK/${own}; set -C; ticket || quit failed
 renew & RENEWAL=$!; set +C
 cd -P "$G" || quit failed
-is_gone() { read -r p_ <"$1/run/pid"; ! kill -0 "$p_" 2>/dev/null; }
+is_gone() { read -r p_ <"$1/pid"; ! kill -0 "$p_" 2>/dev/null; }
 for f in "$LK"/*.json; do
   i=\${f##*/}; i=\${i%.json}
   [ "$i" = '${applyId}' ] && continue
   [ -f "$f" ] || continue
-  if [ -s "stage/$i/run/pid" ] && is_gone "stage/$i"; then rm -f "$f"; continue; fi
+  if [ -s "stage/$i/pid" ] && is_gone "stage/$i"; then rm -f "$f"; continue; fi
   bad 0 all locked "$(base64 <"$f" | tr -d '\\n')"; quit locked
 done
 # What a commit that was cut off had set aside may be the only copy of somebody's bytes: it becomes a backup.
@@ -224,7 +225,7 @@ rescue() {
 }
 for d in stage/* "\${R%/*}/.\${R##*/}.agb-sync-"*; do
   [ "$d" = 'stage/${applyId}' ] || ! is_dir "$d" && continue
-  if [ -s "$d/run/pid" ]; then is_gone "$d"; else [ -n "$(find "$d" -maxdepth 0 -mmin +60 2>/dev/null)" ]; fi && rescue "$d" && rm -rf "$d"
+  if [ -s "$d/pid" ]; then is_gone "$d"; else [ -n "$(find "$d" -maxdepth 0 -mmin +60 2>/dev/null)" ]; fi && rescue "$d" && rm -rf "$d"
 done
 base_is() {
   h=; [ -f base.json ] && IFS= read -r h <base.json

@@ -138,7 +138,10 @@ function listsOf({ base, next, changes, ops, lists }: PackParts): readonly Archi
     ...ops.links.map(({ path, target }) => `K ${quoteForShell(path)} ${quoteForShell(target)}`),
   ];
   const pathsOf = (files: readonly { readonly path: string }[]) => files.map(({ path }) => path);
+  // Where the lines of work set things aside: what comes with the archive need not be made by a process each.
+  const places = new Set(ops.displaced.map(({ op }) => `o/${op}`));
   return [
+    ...[...places].map((name): ArchiveEntry => ({ kind: "directory", name, mode: 0o700 })),
     textEntry("checks", checks.join("\n")),
     listEntry("pre", pathsOf(lists.pre)),
     listEntry("placed", pathsOf(lists.placed)),

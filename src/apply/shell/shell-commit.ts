@@ -30,6 +30,8 @@ const COMMAND_TIMEOUT_MS = 48_000;
 const LONGEST_COMMIT_MS = 20 * 60_000;
 /** How long a commit that was told to stop is waited for. */
 const STOP_MS = 40_000;
+/** How long the removal of a stage that nothing was delivered to may take. */
+const TIDY_MS = 2000;
 
 /** What a commit is made with and for. */
 export type ShellCommitInput = {
@@ -89,23 +91,20 @@ class ShellCommit {
   }
 
   async run(signal: AbortSignal): Promise<ShellCommitOutcome> {
-    const { transport, request, base, dialect, compresses, mayUpload } = this.#input;
-    if (mayUpload && isForUpload(this.#staged.reduce((sum, { content }) => sum + content.sizeBytes, 0))) {
-      transport.prepareUpload?.(signal);
-    }
-    const archive = await packCommit(request, {
-      dialect,
-      compresses,
-      base,
-      next: this.#next,
-      changes: this.#changes,
-      ops: this.#ops,
-      lists: this.#lists,
-      staged: this.#staged,
-      isFresh: this.#isFresh,
+    const { transport, mayUpload } = this.#input;
+    const isLarge = isForUpload(this.#staged.reduce((sum, { content }) => sum + content.sizeBytes, 0));
+    if (mayUpload && isLarge) transport.prepareUpload?.(signal);
+    // What does not fit into the command will most likely need the stage: it is made while the archive is packed.
+    const stage = isLarge ? this.#makeStage(signal) : undefined;
+    stage?.catch(() => undefined);
+    const archive = await this.#pack().catch(async (error: unknown) => {
+      if (stage !== undefined) await this.#stop(TIDY_MS).catch(() => undefined);
+      throw error;
     });
     try {
-      const delivery = await this.#deliver(archive, signal);
+      const delivery = await this.#deliver(archive, stage, signal);
+      // Made after the commit has removed it, it would be left behind.
+      await stage?.catch(() => undefined);
       const command = () => commitCommand({ ...this.#script(archive), delivery: delivery.how });
       const { report, wasStopped } = await this.#carryOut(command, delivery, signal).finally(() => {
         // Nobody waits for the tidying up of the store; closing the session does.
@@ -118,10 +117,30 @@ class ShellCommit {
     }
   }
 
-  async #deliver(archive: Archive, signal: AbortSignal): Promise<Delivered> {
+  async #pack(): Promise<Archive> {
+    const { request, base, dialect, compresses } = this.#input;
+    return await packCommit(request, {
+      dialect,
+      compresses,
+      base,
+      next: this.#next,
+      changes: this.#changes,
+      ops: this.#ops,
+      lists: this.#lists,
+      staged: this.#staged,
+      isFresh: this.#isFresh,
+    });
+  }
+
+  async #makeStage(signal: AbortSignal): Promise<void> {
+    const { transport, request } = this.#input;
+    await this.#ask(enterStage(transport.root, request.applyId, this.#isFresh), "make the stage", signal);
+  }
+
+  async #deliver(archive: Archive, made: Promise<void> | undefined, signal: AbortSignal): Promise<Delivered> {
     const { transport, openAt, request, mayUpload } = this.#input;
     const { root } = transport;
-    const makeStage = () => this.#ask(enterStage(root, request.applyId, this.#isFresh), "make the stage", signal);
+    const makeStage = async () => await (made ?? this.#makeStage(signal));
     const isSensitive =
       request.steps.some(({ step }) => step.op === "write" && step.sensitive) ||
       this.#staged.some(({ content }) => content.sensitive);
@@ -172,8 +191,8 @@ class ShellCommit {
       return { report, wasStopped: false };
     } catch (error) {
       given.abort();
-      if (signal.aborted) return { report: await this.#stop(), wasStopped: true };
-      if (hasCode(error, "NOT_POSSIBLE_HERE")) await this.#stop();
+      if (signal.aborted) return { report: await this.#stop(STOP_MS), wasStopped: true };
+      if (hasCode(error, "NOT_POSSIBLE_HERE")) await this.#stop(STOP_MS);
       throw error;
     }
   }
@@ -193,9 +212,9 @@ class ShellCommit {
     }
   }
 
-  async #stop(): Promise<Report> {
+  async #stop(longestMs: number): Promise<Report> {
     const { transport, request } = this.#input;
-    const late = AbortSignal.timeout(STOP_MS);
+    const late = AbortSignal.timeout(longestMs);
     for (;;) {
       const command = stopCommand(transport.root, request.applyId, this.#isFresh);
       const report = parseReport(await this.#ask(command, "stop the commit", late));
