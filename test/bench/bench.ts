@@ -10,6 +10,7 @@ import { parseManifest } from "../../src/manifest/parse-manifest.ts";
 import { apply } from "../../src/reconcile/apply-plan.ts";
 import { PlainClient, perFileLoop, type Service, startRsync, tarballRecipe } from "./contenders.ts";
 import { chartOf, type Row, tableOf } from "./render-results.ts";
+import { watchBench } from "./watch-bench.ts";
 
 const { values } = parseArgs({
   options: {
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "3" },
     large: { type: "boolean", default: false },
     "no-remote": { type: "boolean", default: false },
+    watch: { type: "boolean", default: false },
   },
 });
 const numbers = (text: string) => text.split(",").map(Number);
@@ -237,7 +239,7 @@ async function embedded(tree: string, source: string): Promise<void> {
   rmSync(join(work, "copies"), { recursive: true, force: true });
 }
 
-try {
+async function compare(): Promise<void> {
   const trees = [
     ...numbers(values.files).map((files) => ({ name: `${files} files`, files, sizeBytes: 2000 })),
     ...(values.large
@@ -262,6 +264,13 @@ try {
   );
   writeFileSync(join(results, "bench.svg"), chartOf(rows));
   process.stdout.write(`${tableOf(rows)}\npeak memory of the client: ${Math.round(peakBytes / 1e6)} MB\n`);
+}
+
+try {
+  if (values.watch) {
+    const lines = await watchBench({ directory: work, saves: 200, files: 20_000, latencyMs: 20, idleSeconds: 60 });
+    process.stdout.write(`${lines.join("\n")}\n`);
+  } else await compare();
 } finally {
   clearInterval(watchMemory);
   rmSync(work, { recursive: true, force: true });
