@@ -268,7 +268,8 @@ async function compare(): Promise<void> {
 
 try {
   if (values.watch) {
-    const lines = await watchBench({ directory: work, saves: 200, files: 20_000, latencyMs: 20, idleSeconds: 60 });
+    const options = { saves: 200, files: [1000, 20_000], latencyMs: 20, idleSeconds: 60 };
+    const lines = await watchBench({ directory: work, ...options });
     process.stdout.write(`${lines.join("\n")}\n`);
   } else await compare();
 } finally {

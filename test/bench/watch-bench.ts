@@ -11,15 +11,17 @@ export type WatchBenchOptions = {
   /** A directory to work in, which is removed. */
   readonly directory: string;
   readonly saves: number;
-  /** Files that are watched while nothing happens. */
-  readonly files: number;
+  /** Sizes of the trees that are watched while nothing happens. */
+  readonly files: readonly number[];
   readonly latencyMs: number;
   readonly idleSeconds: number;
 };
 
-/** Measures the built command line: saves of one file among a hundred, and a large tree at rest. Gives lines to print. */
+/** Measures the built command line: saves of one file among a hundred, and trees at rest. Gives lines to print. */
 export async function watchBench(options: WatchBenchOptions): Promise<readonly string[]> {
-  return [await saves(options), await rest(options)];
+  const lines = [await saves(options)];
+  for (const files of options.files) lines.push(await rest(options, files));
+  return lines;
 }
 
 /** How long from the close of a file until the session holds it. */
@@ -42,7 +44,7 @@ async function saves({ directory, saves: count, latencyMs }: WatchBenchOptions):
   return `${count} saves at ${latencyMs} ms: median ${at(0.5)} ms, p95 ${at(0.95)} ms (the quiet time is 50 ms of it)`;
 }
 
-async function rest({ directory, files, latencyMs, idleSeconds }: WatchBenchOptions): Promise<string> {
+async function rest({ directory, latencyMs, idleSeconds }: WatchBenchOptions, files: number): Promise<string> {
   await using bed = await makeBed(join(directory, "rest"), files, latencyMs);
   await bed.run("apply");
   const noOpMs = await bed.run("apply");
