@@ -42,20 +42,32 @@ export function changedSource(error: unknown): string | undefined {
   return undefined;
 }
 
+export type LocalReadOptions = {
+  /** How often it is tried. */
+  readonly attempts?: number;
+  /** The version that was seen a moment ago: where it still holds, it need not be asked for again. */
+  readonly listed?: FileVersion;
+};
+
 /**
  * Reads and hashes a file synchronously (several times faster than promises for many small files); a file that
- * changes meanwhile is read again, `attempts` times in all.
+ * changes meanwhile is read again. `bytes` are kept up to `keepBytes`.
  * @throws {SourceChangedError} when it does not hold still, and whatever the file system says.
  */
-export function readLocalFile(localPath: string, keepBytes: number, attempts = ATTEMPTS): LocalReading {
-  for (let attempt = 1; attempt <= attempts; attempt += 1) {
+export function readLocalFile(
+  localPath: string,
+  keepBytes: number,
+  { attempts = ATTEMPTS, listed }: LocalReadOptions = {},
+): LocalReading {
+  for (let attempt = listed === undefined ? 1 : 0; attempt <= attempts; attempt += 1) {
     const descriptor = openSync(localPath, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const before = fstatSync(descriptor, { bigint: true });
-      const reading = readAll(descriptor, Number(before.size), keepBytes);
+      const before =
+        attempt === 0 && listed !== undefined ? listed : versionOf(fstatSync(descriptor, { bigint: true }));
+      const reading = readAll(descriptor, before.sizeBytes, keepBytes);
       const after = fstatSync(descriptor, { bigint: true });
-      if (keyOf(before) === keyOf(after) && reading.sizeBytes === Number(after.size)) {
-        return { digest: reading.digest, version: versionOf(after), bytes: reading.bytes };
+      if (before.key === keyOf(after) && reading.sizeBytes === before.sizeBytes) {
+        return { digest: reading.digest, version: before, bytes: reading.bytes };
       }
     } finally {
       closeSync(descriptor);
@@ -106,8 +118,8 @@ function readSmall(localPath: string, digest: Digest): Uint8Array {
 
 function readAll(descriptor: number, expectedBytes: number, keepBytes: number) {
   if (expectedBytes < CHUNK_BYTES) {
-    const bytesRead = fill(descriptor, shared);
-    if (bytesRead < CHUNK_BYTES) {
+    const bytesRead = fill(descriptor, shared, expectedBytes);
+    if (bytesRead <= expectedBytes) {
       const read = shared.subarray(0, bytesRead);
       const bytes = bytesRead <= keepBytes ? Buffer.from(read) : undefined;
       return { digest: digestOf(read), sizeBytes: bytesRead, bytes };
@@ -128,13 +140,15 @@ function readAll(descriptor: number, expectedBytes: number, keepBytes: number) {
   return { digest: stream.digest(), sizeBytes: stream.sizeBytes, bytes };
 }
 
-/** Fills `buffer` as far as the file goes. */
-function fill(descriptor: number, buffer: Buffer): number {
+/** Reads as far as the file goes, but no more than one byte above what is expected of it. */
+function fill(descriptor: number, buffer: Buffer, expectedBytes: number): number {
   let filled = 0;
-  while (filled < buffer.byteLength) {
-    const bytesRead = readSync(descriptor, buffer, filled, buffer.byteLength - filled, null);
-    if (bytesRead === 0) break;
+  for (;;) {
+    const wanted = expectedBytes + 1 - filled;
+    const bytesRead = readSync(descriptor, buffer, filled, wanted, null);
     filled += bytesRead;
+    if (bytesRead === 0 || filled > expectedBytes) return filled;
+    // Less than was asked for: it most likely ends here. Whether it does, its size tells.
+    if (bytesRead < wanted && filled === expectedBytes) return filled;
   }
-  return filled;
 }

@@ -226,7 +226,8 @@ class SourceReader {
     }
     const room = KEPT_BYTES_IN_ALL - this.#keptBytes;
     const keepBytes = Math.max(Math.min(KEPT_BYTES_A_FILE, room), holder?.keepBytes(localPath) ?? 0);
-    const reading = readLocalFile(localPath, keepBytes, holder === undefined ? undefined : 1);
+    const attempts = holder === undefined ? {} : { attempts: 1 };
+    const reading = readLocalFile(localPath, keepBytes, { ...attempts, listed: version });
     this.#keptBytes += reading.bytes?.byteLength ?? 0;
     cache?.remember(localPath, reading.version, reading.digest);
     holder?.onRead(localPath, reading.version);

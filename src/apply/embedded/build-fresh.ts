@@ -144,15 +144,18 @@ async function writeSmall(building: EmbeddedTransport, batch: readonly Write[]):
     for await (const chunk of content.open()) chunks.push(chunk);
     bytes.push(chunks);
   }
+  const umask = process.umask();
   building.inside(parentPath(first.path), (at) => {
     batch.forEach(({ path, mode }, index) => {
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-      const descriptor = openSync(at(baseName(path)), flags, 0o600);
+      // Where the umask takes nothing from the mode, and writing takes nothing (set-user-ID), the file is made with it.
+      const isAsMade = (mode & (umask | ~0o777)) === 0;
+      const descriptor = openSync(at(baseName(path)), flags, isAsMade ? mode : 0o600);
       try {
         for (const chunk of bytes[index] ?? []) {
           for (let written = 0; written < chunk.byteLength; ) written += writeSync(descriptor, chunk, written);
         }
-        fchmodSync(descriptor, mode);
+        if (!isAsMade) fchmodSync(descriptor, mode);
       } finally {
         closeSync(descriptor);
       }
