@@ -79,11 +79,19 @@ export type CommitResult = {
   readonly backupPath: string | undefined;
 };
 
+/** A scan under way: one of the two is called. */
+export type BegunScan = {
+  scan(request: ScanRequest, signal: AbortSignal): Promise<ScanResult>;
+  discard(): void;
+};
+
 /** One way to read and change a workspace: step by step through file tools, or in batches. */
 export interface Engine {
   readonly strategy: "steps" | "batch";
   /** Reads only; no call that changes anything in the session. */
   scan(request: ScanRequest, signal: AbortSignal): Promise<ScanResult>;
+  /** Begins a scan before it is known what is wanted; undefined when nothing is gained by that. */
+  beginScan?(ignorePatterns: readonly string[]): BegunScan | undefined;
   commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult>;
 }
 

@@ -25,7 +25,7 @@ import { emptiedTrees, tooManyDeletions } from "./guards.ts";
 import { phases } from "./phases.ts";
 import type { Known, Planned } from "./planned.ts";
 import type { ReconcileOptions } from "./reconcile-options.ts";
-import { firstLook, fromMemory, scanWith } from "./scan-workspace.ts";
+import { beginScan, firstLook, fromMemory, scanWith } from "./scan-workspace.ts";
 
 export const CANNOT_RUN = "the commands of run: cannot be run: the session has no shell tool";
 
@@ -45,10 +45,16 @@ export async function makePlan(
       : undefined;
   // It is awaited below, unless the sources fail first.
   early?.catch(() => undefined);
+  const strategy = options.strategy ?? "auto";
+  const begun =
+    known === undefined && early === undefined ? beginScan(workspace, strategy, manifest.ignore) : undefined;
   const [desired, features] = await Promise.all([
     phase("sources", () => options.sources ?? readLocalSources(manifest, options)),
     transport.features(options.signal),
-  ]);
+  ]).catch((error: unknown) => {
+    begun?.discard();
+    throw error;
+  });
   const isIgnored = ignoreMatcher(manifest.ignore);
   const pruneRule = (path: WorkspacePath) => pruneRuleFor(path, desired.pruneScopes, manifest.prune);
   const needsUnmanaged = manifest.prune === "all" || desired.pruneScopes.some(({ rule }) => rule === "all");
@@ -62,8 +68,7 @@ export async function makePlan(
   };
   const scanned =
     known === undefined
-      ? ((await early) ??
-        (await phase("scan", () => scanWith(workspace, options.strategy ?? "auto", request, options.signal))))
+      ? ((await early) ?? (await phase("scan", () => scanWith(workspace, strategy, request, options.signal, begun))))
       : fromMemory(workspace, known);
   const { scan, engine, reason } = scanned;
   if (scan.kind === "unchanged") return unchanged(workspace, desired, engine, reason);

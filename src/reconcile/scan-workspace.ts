@@ -1,4 +1,4 @@
-import type { Engine, ScanRequest, ScanResult } from "../apply/engine.ts";
+import type { BegunScan, Engine, ScanRequest, ScanResult } from "../apply/engine.ts";
 import { GuardError, hasCode, TransportError } from "../errors.ts";
 import type { Workspace } from "../session.ts";
 import type { Known } from "./planned.ts";
@@ -9,13 +9,14 @@ export type Scanned = { readonly scan: ScanResult; readonly engine: Engine; read
 
 /**
  * Scans in batches where the session can and nobody wishes otherwise, else step by step.
- * @throws {GuardError} when batches are asked for and the session has no shell.
+ * `begun` is what `beginScan` gave. @throws {GuardError} when batches are asked for and the session has no shell.
  */
 export async function scanWith(
   workspace: Workspace,
   wish: "auto" | "steps" | "batch",
   request: ScanRequest,
   signal: AbortSignal,
+  begun?: BegunScan,
 ): Promise<Scanned> {
   const { steps, batch } = workspace;
   if (wish === "steps") return { scan: await steps.scan(request, signal), engine: steps, reason: "asked for" };
@@ -26,11 +27,20 @@ export async function scanWith(
   }
   try {
     const reason = wish === "batch" ? "asked for" : "round trips do not grow with the number of files";
-    return { scan: await batch.scan(request, signal), engine: batch, reason };
+    return { scan: await (begun ?? batch).scan(request, signal), engine: batch, reason };
   } catch (error) {
     if (wish === "batch" || !hasCode(error, "NOT_POSSIBLE_HERE")) throw error;
     return { scan: await steps.scan(request, signal), engine: steps, reason: error.message };
   }
+}
+
+/** Begins what can be begun before the sources are read. */
+export function beginScan(
+  { batch }: Workspace,
+  wish: "auto" | "steps" | "batch",
+  ignorePatterns: readonly string[],
+): BegunScan | undefined {
+  return wish === "steps" ? undefined : batch?.beginScan?.(ignorePatterns);
 }
 
 /**

@@ -2,9 +2,8 @@ import type { BigIntStats, Dirent } from "node:fs";
 import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import { hasCode, hasErrno, messageOf, TransportError } from "../../errors.ts";
 import type { Base } from "../../state/base.ts";
-import { BASE_PATH } from "../../state/base.ts";
 import { storedBase } from "../../state/base-store.ts";
-import { JOURNAL_PATH, oursBy, parseJournal, recover } from "../../state/journal.ts";
+import { oursBy, parseJournal, recover } from "../../state/journal.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import { hashFiles } from "../../transport/embedded/hash-files.ts";
 import type { Reading } from "../../transport/embedded/read-session-file.ts";
@@ -14,6 +13,7 @@ import { sameContent, sameMode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { ancestorsOf, childPath, isStatePath, ROOT } from "../../tree/workspace-path.ts";
 import type { ScanRequest, ScanResult } from "../engine.ts";
+import type { FindListing, Listed } from "./find-listing.ts";
 import type { SessionIndex } from "./session-index.ts";
 
 /** Entries looked at through one opening of their directory. */
@@ -21,23 +21,31 @@ const ENTRIES_AT_A_TIME = 200;
 /** Longest path of one call in bytes. A character takes at most three for each unit of a string. */
 const PATH_MAX = 4096;
 
-/** Walks the session's files; only those that the index does not know are read, and it learns of them. Reads only. */
+/** What a scan starts from, read before anything is listed: an apply that comes in between makes the plan stale. */
+export type ScanStart = {
+  readonly base: string | undefined;
+  readonly journal: string | undefined;
+  readonly index: SessionIndex;
+  /** A listing that was begun when the rest had been read. */
+  readonly listing?: FindListing | undefined;
+};
+
+/** Lists the session's files; only those that the index does not know are read, and it learns of them. Reads only. */
 export async function scanEmbedded(
   transport: EmbeddedTransport,
   request: ScanRequest,
-  index: SessionIndex,
+  start: ScanStart,
   signal: AbortSignal,
 ): Promise<ScanResult> {
   signal.throwIfAborted();
-  // Reached through a link it is refused (`OUTSIDE_ROOT`).
-  const { base, fault } = storedBase(transport.readText(BASE_PATH), transport);
+  const { base, fault } = storedBase(start.base, transport);
   const warnings = fault === undefined ? [] : [`the stored base ${fault} and is not used`];
-  const journal = parseJournal(transport.readText(JOURNAL_PATH), transport);
-  const walk = new Walk(transport, request, oursBy(base, journal), index);
-  const rootExists = await walk.run(signal);
+  const journal = parseJournal(start.journal, transport);
+  const walk = new Walk(transport, request, oursBy(base, journal), start.index);
+  const rootExists = await walk.run(await start.listing?.entries(), signal);
   if (!rootExists) return { kind: "tree", rootExists, actual: new Map(), base: undefined, recovered: [], warnings };
   const { actual, held } = walk;
-  index.keepOnly(actual);
+  start.index.keepOnly(actual);
   const found = recover(base, journal, actual, transport);
   if (base !== undefined && found.recovered.length === 0 && isUnchanged(request, base, actual)) {
     return { kind: "unchanged", base: undefined };
@@ -70,8 +78,37 @@ class Walk {
     this.#index = index;
   }
 
-  /** False when the root is not there. */
-  async run(signal: AbortSignal): Promise<boolean> {
+  /** False when the root is not there. Without `entries` the session is walked. */
+  async run(entries: Iterable<readonly [WorkspacePath, Listed]> | undefined, signal: AbortSignal): Promise<boolean> {
+    const rootExists = entries === undefined ? await this.#walk(signal) : await this.#takeAll(entries, signal);
+    const onRead = (path: WorkspacePath, reading: Reading) => {
+      const seen = this.actual.get(path);
+      if (seen?.kind === "file") this.actual.set(path, this.#learn(path, seen, reading));
+    };
+    await hashFiles(this.#transport, this.#slow, onRead, signal);
+    return rootExists;
+  }
+
+  async #takeAll(entries: Iterable<readonly [WorkspacePath, Listed]>, signal: AbortSignal): Promise<true> {
+    let count = 0;
+    for (const [path, listed] of entries) {
+      if (count++ % ENTRIES_AT_A_TIME === 0) await this.#transport.turns.next();
+      signal.throwIfAborted();
+      if (listed.kind === "ignored" || this.#request.isIgnored(path, listed.kind === "directory")) this.#leaveOut(path);
+      else this.actual.set(path, listed.kind === "file" ? this.#fileOf(path, listed) : listed);
+    }
+    return true;
+  }
+
+  #fileOf(path: WorkspacePath, { mode, sizeBytes, key }: Extract<Listed, { kind: "file" }>): Entry {
+    const seen: FileEntry = { kind: "file", mode, sizeBytes };
+    if (!this.#isWanted(path, seen)) return seen;
+    const known = this.#request.checksum ? undefined : this.#index.findByKey(path, key);
+    if (known === undefined) this.#slow.push(path);
+    return known === undefined ? seen : { ...seen, digest: known };
+  }
+
+  async #walk(signal: AbortSignal): Promise<boolean> {
     for (let path = this.#directories.pop(); path !== undefined; path = this.#directories.pop()) {
       try {
         await this.#visit(path, signal);
@@ -81,11 +118,6 @@ class Walk {
         if (path === ROOT) return false;
       }
     }
-    const onRead = (path: WorkspacePath, reading: Reading) => {
-      const seen = this.actual.get(path);
-      if (seen?.kind === "file") this.actual.set(path, this.#learn(path, seen, reading));
-    };
-    await hashFiles(this.#transport, this.#slow, onRead, signal);
     return true;
   }
 
@@ -107,13 +139,21 @@ class Walk {
   #take(child: Dirent, path: WorkspacePath, at: (name: string) => string): void {
     if (isStatePath(path)) return;
     if (this.#request.isIgnored(path, child.isDirectory())) {
-      for (const ancestor of ancestorsOf(path)) this.held.add(ancestor);
+      this.#leaveOut(path);
       return;
     }
     const entry = this.#look(path, at(child.name), this.#nameOf(path) ?? at(child.name));
     if (entry === undefined) return;
     this.actual.set(path, entry);
     if (entry.kind === "directory") this.#directories.push(path);
+  }
+
+  #leaveOut(path: WorkspacePath): void {
+    for (const ancestor of ancestorsOf(path)) this.held.add(ancestor);
+  }
+
+  #isWanted(path: WorkspacePath, { sizeBytes }: FileEntry): boolean {
+    return this.#isOurs(path) || this.#request.wanted.get(path) === sizeBytes;
   }
 
   /** A look by name is a quarter faster than one through the open directory, and opens nothing; too long names fail. */
@@ -130,7 +170,7 @@ class Walk {
     if (stats.isSymbolicLink()) return { kind: "link", target: readlinkSync(own) };
     if (!stats.isFile()) return { kind: "special" };
     const seen: FileEntry = { kind: "file", mode, sizeBytes: Number(stats.size) };
-    if (!this.#isOurs(path) && this.#request.wanted.get(path) !== seen.sizeBytes) return seen;
+    if (!this.#isWanted(path, seen)) return seen;
     const known = this.#request.checksum ? undefined : this.#index.find(path, stats);
     return known === undefined ? this.#read(path, own, seen, stats) : { ...seen, digest: known };
   }

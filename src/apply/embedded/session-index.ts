@@ -36,8 +36,17 @@ export class SessionIndex {
 
   /** The digest of the file in this version; undefined when that was not read. */
   find(path: WorkspacePath, version: FileVersion): Digest | undefined {
+    return this.findByKey(path, keyOf(version));
+  }
+
+  /** The same by `size mtime ctime inode`, times in nanoseconds. */
+  findByKey(path: WorkspacePath, key: string): Digest | undefined {
     const known = this.#versions.get(path);
-    return known?.key === keyOf(version) ? known.digest : undefined;
+    return known?.key === key ? known.digest : undefined;
+  }
+
+  get size(): number {
+    return this.#versions.size;
   }
 
   /** Takes a reading in, unless the file had changed so shortly before that a later change could look the same. */

@@ -1,4 +1,6 @@
+import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { SessionProbe } from "../../transport/transport.ts";
+import { type FindWords, findBelow, PRINT_LEFT_OUT, PRINT_RECORD } from "../find-records.ts";
 
 /**
  * How the scripts of the batch engine speak to the programs of a session. Both dialects define the same shell functions
@@ -21,35 +23,30 @@ import type { SessionProbe } from "../../transport/transport.ts";
 export type Dialect = {
   readonly name: "gnu" | "portable";
   /** The functions; what these tests of `find` match is neither listed nor entered. */
-  readonly functions: (prunes: readonly string[]) => string;
+  readonly functions: (prunes: readonly FindWords[]) => string;
   /** What `hash_of` hashes of one file. */
   readonly digestLine: (hex: string, path: string) => string;
   /** Long and unusual names may be in the archive; otherwise they are given after unpacking. */
   readonly takesAnyName: boolean;
 };
 
-/**
- * One record an entry: path, `//` (which no path of find holds), kind and fields. Directories carry no times, so that
- * what is made in them does not make them look changed.
- */
-const FORMAT = String.raw`\( -type d -printf '%p//d %m\0' -o -type l -printf '%p//l %l\0' -o -type f -printf '%p//f %m %s %T@ %C@ %i\0' -o -printf '%p//s\0' \)`;
+const RECORD = shellWords(PRINT_RECORD);
 
-/** The tests as `find` takes them, with what it does before it leaves a match out. */
-function pruning(prunes: readonly string[], action: string): string {
-  return prunes.map((test) => `${test} -prune ${action} -o`).join(" ");
+function shellWords(words: FindWords): string {
+  return words.map(quoteForShell).join(" ");
 }
 
-const gnuList = (prunes: string) =>
-  `{ find . -mindepth 1 -path ./.agb-sync -prune -o ${prunes} ${FORMAT}; printf 'z//%s\\0' $?; } 2>/dev/null | sort -z`;
+const gnuList = (prunes: readonly FindWords[], leave: FindWords) =>
+  `{ find ${shellWords(findBelow(prunes, leave))} ${RECORD}; printf 'z//%s\\0' $?; } 2>/dev/null | sort -z`;
 
 const gnu: Dialect = {
   name: "gnu",
   digestLine: (hex, path) => `${hex}  ./${path}\0`,
   takesAnyName: true,
   functions: (prunes) => `
-list() { ${gnuList(pruning(prunes, ""))}; }
-list_all() { ${gnuList(pruning(prunes, String.raw`-printf '%p//i\0'`))}; }
-records() { xargs -0 -r sh -c 'exec find "$@" -maxdepth 0 ${FORMAT.replaceAll("'", `'\\''`)}' sh 2>/dev/null; }
+list() { ${gnuList(prunes, [])}; }
+list_all() { ${gnuList(prunes, PRINT_LEFT_OUT)}; }
+records() { xargs -0 -r sh -c 'exec find "$@" -maxdepth 0 ${RECORD.replaceAll("'", `'\\''`)}' sh 2>/dev/null; }
 index() { { cat; printf 'z//0\\0'; } | sort -z -u; }
 out() { cat; }
 count() { tr -cd '\\000' | wc -c; }
@@ -66,8 +63,9 @@ without() { grep -v -x -F -f "$1"; }
 `,
 };
 
-const portableList = (prunes: string) =>
-  `{ TZ=UTC0 find . -mindepth 1 -path ./.agb-sync -prune -o ${prunes} -path "*$NL*" -exec sh -c "$ONE" sh {} + -o -type l -exec sh -c "$ONE" sh {} + -o -exec sh -c "$MANY" sh {} +; printf 'z//%s\\n' $?; } 2>/dev/null | as_records | sort`;
+/** `leave` as the shell takes it. */
+const portableList = (prunes: readonly FindWords[], leave: string) =>
+  `{ TZ=UTC0 find ${shellWords(findBelow([], []))} ${prunes.map((test) => `${shellWords(test)} -prune ${leave} -o`).join(" ")} -path "*$NL*" -exec sh -c "$ONE" sh {} + -o -type l -exec sh -c "$ONE" sh {} + -o -exec sh -c "$MANY" sh {} +; printf 'z//%s\\n' $?; } 2>/dev/null | as_records | sort`;
 
 /**
  * For busybox and its like. \`stat\` prints \`raw mode/mode/size/inode/mtime/ctime//path\`, which awk turns into a record;
@@ -102,8 +100,8 @@ as_records() {
     else print name "//s"
   }'
 }
-list() { ${portableList(pruning(prunes, ""))}; }
-list_all() { ${portableList(pruning(prunes, `-exec sh -c "$LEFT_OUT" sh {} +`))}; }
+list() { ${portableList(prunes, "")}; }
+list_all() { ${portableList(prunes, `-exec sh -c "$LEFT_OUT" sh {} +`)}; }
 records() {
   TZ=UTC0 xargs -0 -r sh -c 'ONE=$1 MANY=$2 NL=$3; shift 3; exec find "$@" -maxdepth 0 -path "*$NL*" -exec sh -c "$ONE" sh {} + -o -type l -exec sh -c "$ONE" sh {} + -o -exec sh -c "$MANY" sh {} +' sh "$ONE" "$MANY" "$NL" 2>/dev/null | as_records
 }

@@ -1,5 +1,6 @@
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Digest } from "../../tree/digest.ts";
+import type { FindWords } from "../find-records.ts";
 import type { Dialect } from "./dialect.ts";
 
 /** What the session is asked to look at. */
@@ -10,7 +11,7 @@ export type ScanScriptInput = {
   readonly root: string;
   readonly sessionId: string;
   /** `find` tests whose matches are neither listed nor entered. */
-  readonly prunes: readonly string[];
+  readonly prunes: readonly FindWords[];
   /** The stored tree digest for which the answer `same` is enough. */
   readonly expected: Digest | undefined;
   /** `same` only when nothing unmanaged is there either. */
@@ -62,28 +63,4 @@ function hashing(upToBytes: number): string {
   if (upToBytes === 0) return ":";
   return `t=0; for n in $(list | new_to "$IX" | sizes); do t=$((t+n)); done
   [ $t -gt ${upToBytes} ] || list | new_to "$IX" | paths | hash_each | out`;
-}
-
-/**
- * The gitignore patterns that `find` can apply itself. `isWhole` says that these are all: then nothing that is ignored
- * appears in the session's answer. A negation makes every pattern depend on the others, so none is taken then.
- */
-export function prunesOf(patterns: readonly string[]): {
-  readonly prunes: readonly string[];
-  readonly isWhole: boolean;
-} {
-  const rules = patterns.map((line) => line.trimEnd()).filter((line) => line !== "" && !line.startsWith("#"));
-  if (rules.some((rule) => rule.startsWith("!"))) return { prunes: [], isWhole: false };
-  const prunes = rules.map(pruneOf);
-  return { prunes: prunes.filter((test) => test !== undefined), isWhole: prunes.every((test) => test !== undefined) };
-}
-
-function pruneOf(rule: string): string | undefined {
-  const isDirectory = rule.endsWith("/");
-  const body = isDirectory ? rule.slice(0, -1) : rule;
-  const type = isDirectory ? "-type d " : "";
-  if (/^[A-Za-z0-9._*?-]+$/.test(body) && !body.includes("**")) return `${type}-name '${body}'`;
-  // `*` of `find -path` also matches slashes, so only plain paths are anchored here.
-  const path = body.replace(/^\//, "");
-  return /^[A-Za-z0-9._/-]+$/.test(path) && body.includes("/") ? `${type}-path './${path}'` : undefined;
 }

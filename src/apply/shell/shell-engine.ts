@@ -16,11 +16,12 @@ import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { ancestorsOf, isStatePath, statePath } from "../../tree/workspace-path.ts";
 import { changesOf } from "../base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult, StepResult } from "../engine.ts";
+import { prunesOf } from "../find-records.ts";
 import type { CommitOps } from "./commit-ops.ts";
 import { type Dialect, dialectOf } from "./dialect.ts";
 import type { Report } from "./parse-report.ts";
 import { parseScan, type ScanAnswer } from "./parse-scan.ts";
-import { prunesOf, scanScript } from "./scan-script.ts";
+import { scanScript } from "./scan-script.ts";
 import { commitByShell, type ShellCommitOutcome } from "./shell-commit.ts";
 
 const SCAN_TIMEOUT_MS = 48_000;

@@ -43,8 +43,10 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const options = saved !== undefined && isElsewhere ? { ...wished, session: saved.sessionId } : wished;
   let manifest = await context.loadManifestFor(path, options);
   const startedMs = performance.now();
-  // Read while the session is reached or created; what is wrong with them is told once there is one.
-  const sources = manifest.usesSessionId ? undefined : readLocalSources(manifest, context.sourceOptions(options));
+  // Read while the session is reached or created; what is wrong with them is told once there is one. A local session is
+  // there at once, and listed meanwhile.
+  const isEarly = !manifest.usesSessionId && options.local === undefined;
+  const sources = isEarly ? readLocalSources(manifest, context.sourceOptions(options)) : undefined;
   sources?.catch(() => undefined);
   const progress = context.progress(options);
   const session = await context.connect(manifest, options, true);
