@@ -6,11 +6,11 @@ export type FindWords = readonly string[];
  * times, so that what is made in them does not make them look changed.
  */
 export const PRINT_RECORD: FindWords = [
-  ...["(", "-type", "d", "-printf", String.raw`%p//d %m\0`],
-  ...["-o", "-type", "l", "-printf", String.raw`%p//l %l\0`],
-  ...["-o", "-type", "f", "-printf", String.raw`%p//f %m %s %T@ %C@ %i\0`],
-  ...["-o", "-printf", String.raw`%p//s\0`, ")"],
-];
+  String.raw`( -type d -printf %p//d_%m\0`,
+  String.raw`-o -type l -printf %p//l_%l\0`,
+  String.raw`-o -type f -printf %p//f_%m_%s_%T@_%C@_%i\0`,
+  String.raw`-o -printf %p//s\0 )`,
+].flatMap((words) => words.split(" ").map((word) => word.replaceAll("_", " ")));
 
 /** Prints a record of what is left out. */
 export const PRINT_LEFT_OUT: FindWords = ["-printf", String.raw`%p//i\0`];

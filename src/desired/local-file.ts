@@ -62,10 +62,9 @@ export function readLocalFile(
   for (let attempt = listed === undefined ? 1 : 0; attempt <= attempts; attempt += 1) {
     const descriptor = openSync(localPath, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const before =
-        attempt === 0 && listed !== undefined ? listed : versionOf(fstatSync(descriptor, { bigint: true }));
+      const before = attempt === 0 && listed !== undefined ? listed : versionOf(fstatSync(descriptor));
       const reading = readAll(descriptor, before.sizeBytes, keepBytes);
-      const after = fstatSync(descriptor, { bigint: true });
+      const after = fstatSync(descriptor);
       if (before.key === keyOf(after) && reading.sizeBytes === before.sizeBytes) {
         return { digest: reading.digest, version: before, bytes: reading.bytes };
       }

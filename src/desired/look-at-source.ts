@@ -1,4 +1,4 @@
-import type { BigIntStats } from "node:fs";
+import type { Stats } from "node:fs";
 import { lstatSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { hasErrno, messageOf } from "../errors.ts";
@@ -9,7 +9,7 @@ export type SourceKind = "file" | "directory";
 
 /** What is at the local path of a source; links are followed. Wrong is what the manifest says, unreadable what is there. */
 export type SourceLook =
-  | { readonly kind: "there"; readonly stats: BigIntStats }
+  | { readonly kind: "there"; readonly stats: Stats }
   | { readonly kind: "wrong"; readonly message: string; readonly hint: string }
   | { readonly kind: "unreadable"; readonly reason: string };
 
@@ -18,9 +18,9 @@ const absent = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "ERR_INVAL
 
 /** Looks at a source without opening it. */
 export function lookAtSource(localPath: string, wanted: SourceKind): SourceLook {
-  let stats: BigIntStats;
+  let stats: Stats;
   try {
-    stats = statSync(localPath, { bigint: true });
+    stats = statSync(localPath);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     return absent.has(code) ? missing(localPath, wanted, code) : { kind: "unreadable", reason: messageOf(error) };

@@ -242,7 +242,7 @@ class Walk {
   /** A file that vanished since it was listed is not there; one that cannot be looked at is unreadable. */
   #look(localPath: string): FileVersion | undefined {
     try {
-      return versionOf(lstatSync(localPath, { bigint: true }));
+      return versionOf(lstatSync(localPath));
     } catch (error) {
       if (!isGone(error)) this.#unreadable.push(localPath);
       return undefined;

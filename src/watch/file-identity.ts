@@ -1,10 +1,10 @@
-import type { BigIntStats } from "node:fs";
+import type { Stats } from "node:fs";
 import { lstatSync, statSync } from "node:fs";
 
 /** What is at a local path, not following a link; undefined when that cannot be said. */
-export function statsOf(path: string): BigIntStats | undefined {
+export function statsOf(path: string): Stats | undefined {
   try {
-    return lstatSync(path, { bigint: true });
+    return lstatSync(path);
   } catch {
     // Gone, or out of reach: either way nothing is known of it.
     return undefined;

@@ -65,5 +65,5 @@ function pointedTo(dotGit: string): string | undefined {
 
 function identityOf(file: string): string | undefined {
   const stats = statsOf(file);
-  return stats === undefined ? undefined : `${file} ${stats.ino} ${stats.ctimeNs}`;
+  return stats === undefined ? undefined : `${file} ${stats.ino} ${stats.ctimeMs}`;
 }
