@@ -79,6 +79,12 @@ export type CommitResult = {
   readonly backupPath: string | undefined;
 };
 
+/** What is known before the sources are read. */
+export type BeginScanRequest = Pick<ScanRequest, "ignorePatterns"> & {
+  /** Where this machine keeps what saves time from run to run. */
+  readonly cacheDirectory?: string | undefined;
+};
+
 /** A scan under way: one of the two is called. */
 export type BegunScan = {
   scan(request: ScanRequest, signal: AbortSignal): Promise<ScanResult>;
@@ -91,7 +97,7 @@ export interface Engine {
   /** Reads only; no call that changes anything in the session. */
   scan(request: ScanRequest, signal: AbortSignal): Promise<ScanResult>;
   /** Begins a scan before it is known what is wanted; undefined when nothing is gained by that. */
-  beginScan?(ignorePatterns: readonly string[]): BegunScan | undefined;
+  beginScan?(request: BeginScanRequest): BegunScan | undefined;
   commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult>;
 }
 

@@ -46,8 +46,11 @@ export async function makePlan(
   // It is awaited below, unless the sources fail first.
   early?.catch(() => undefined);
   const strategy = options.strategy ?? "auto";
+  const { cacheDirectory } = options;
   const begun =
-    known === undefined && early === undefined ? beginScan(workspace, strategy, manifest.ignore) : undefined;
+    known === undefined && early === undefined
+      ? beginScan(workspace, strategy, { ignorePatterns: manifest.ignore, cacheDirectory })
+      : undefined;
   const [desired, features] = await Promise.all([
     phase("sources", () => options.sources ?? readLocalSources(manifest, options)),
     transport.features(options.signal),

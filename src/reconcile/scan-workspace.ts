@@ -1,4 +1,4 @@
-import type { BegunScan, Engine, ScanRequest, ScanResult } from "../apply/engine.ts";
+import type { BeginScanRequest, BegunScan, Engine, ScanRequest, ScanResult } from "../apply/engine.ts";
 import { GuardError, hasCode, TransportError } from "../errors.ts";
 import type { Workspace } from "../session.ts";
 import type { Known } from "./planned.ts";
@@ -38,9 +38,9 @@ export async function scanWith(
 export function beginScan(
   { batch }: Workspace,
   wish: "auto" | "steps" | "batch",
-  ignorePatterns: readonly string[],
+  request: BeginScanRequest,
 ): BegunScan | undefined {
-  return wish === "steps" ? undefined : batch?.beginScan?.(ignorePatterns);
+  return wish === "steps" ? undefined : batch?.beginScan?.(request);
 }
 
 /**

@@ -94,18 +94,18 @@ describe.runIf(process.platform === "linux")("a listing by find", () => {
     const { root, batch, begin } = await prepare();
     addOddities(root);
     const walked = await batch.scan(requestFor(ignorePatterns), signal);
-    const begun = begin(ignorePatterns);
+    const begun = begin({ ignorePatterns });
     expect(await begun?.scan(requestFor(ignorePatterns), signal)).toEqual(walked);
-    const checked = begin(ignorePatterns);
+    const checked = begin({ ignorePatterns });
     const request = requestFor(ignorePatterns, { checksum: true });
     expect(await checked?.scan(request, signal)).toEqual(walked);
   });
 
   it("is not begun for a small session, nor for patterns that find does not know", async () => {
     const { begin } = await prepare();
-    expect(begin(["!kept"])).toBeUndefined();
+    expect(begin({ ignorePatterns: ["!kept"] })).toBeUndefined();
     const small = await connect({ local: temporaryDirectory(), env: {}, cwd: "/", signal });
-    expect(small.openWorkspace("/tmp/workspace").batch?.beginScan?.([])).toBeUndefined();
+    expect(small.openWorkspace("/tmp/workspace").batch?.beginScan?.({ ignorePatterns: [] })).toBeUndefined();
   });
 
   it.each<[string, (root: string) => void]>([
@@ -118,7 +118,7 @@ describe.runIf(process.platform === "linux")("a listing by find", () => {
   ])("is replaced by a walk because of %s", async (_name, change) => {
     const { root, batch, begin } = await prepare();
     change(root);
-    const begun = begin([]);
+    const begun = begin({ ignorePatterns: [] });
     const found = await begun?.scan(requestFor([]), signal);
     expect(found).toEqual(await batch.scan(requestFor([]), signal));
     expect(found).toMatchObject({ kind: "tree", rootExists: true });
@@ -134,7 +134,7 @@ describe.runIf(process.platform === "linux")("a listing by find", () => {
     expect(readdirSync(tmpdir())).toEqual([]);
     begun?.discard();
     begun?.discard();
-    expect(await begun?.entries()).toBeUndefined();
+    expect(await begun?.output()).toBeUndefined();
     expect(descriptors()).toBe(open);
   });
 });

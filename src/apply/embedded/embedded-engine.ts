@@ -5,19 +5,28 @@ import { EmbeddedTransport } from "../../transport/embedded/embedded-transport.t
 import type { Reading } from "../../transport/embedded/read-session-file.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { isStatePath } from "../../tree/workspace-path.ts";
-import type { BegunScan, CommitRequest, CommitResult, Engine, ScanRequest, ScanResult } from "../engine.ts";
+import type {
+  BeginScanRequest,
+  BegunScan,
+  CommitRequest,
+  CommitResult,
+  Engine,
+  ScanRequest,
+  ScanResult,
+} from "../engine.ts";
 import { commitBySteps } from "../steps-engine.ts";
 import { commitFresh } from "./commit-fresh.ts";
-import { FindListing } from "./find-listing.ts";
+import { FindListing, parseListing, youngestNs } from "./find-listing.ts";
 import { flush } from "./flush.ts";
 import { removeIfPossible, removeLeftovers } from "./leftovers.ts";
+import { restStamp } from "./rest-stamp.ts";
 import { type ScanStart, scanEmbedded } from "./scan-embedded.ts";
-import { INDEX_PATH, SessionIndex, writeIndex } from "./session-index.ts";
+import { INDEX_PATH, isRacy, SessionIndex, writeIndex } from "./session-index.ts";
 
 /** Steps under way at a time; they are synchronous in the end, so more would only cost memory. */
 const CONCURRENCY = 32;
-/** From so many files on a process that lists them beside this one costs less than it saves. */
-const LISTED_AHEAD = 2000;
+/** From such a length of the index on, some 2,000 files, a process that lists them beside this one costs less than it saves. */
+const LISTED_AHEAD = 250_000;
 
 /** Scans and commits a session on this machine in one go: an index instead of reading, one flush instead of thousands. */
 export class EmbeddedEngine implements Engine {
@@ -31,18 +40,40 @@ export class EmbeddedEngine implements Engine {
   }
 
   async scan(request: ScanRequest, signal: AbortSignal): Promise<ScanResult> {
-    return await this.#scan(request, this.#start(), signal);
+    const [base, journal] = this.#readState();
+    return await this.#scan(request, { base, journal, index: this.#readIndex() }, signal);
   }
 
-  beginScan(ignorePatterns: readonly string[]): BegunScan | undefined {
-    const start = this.#start();
-    if (start.index.size < LISTED_AHEAD) return undefined;
+  beginScan({ ignorePatterns, cacheDirectory }: BeginScanRequest): BegunScan | undefined {
+    const [base, journal] = this.#readState();
+    const indexText = this.#readIndexText();
+    if ((indexText?.length ?? 0) < LISTED_AHEAD) return undefined;
+    const begunMs = Date.now();
     const listing = FindListing.start(this.#transport, ignorePatterns);
     if (listing === undefined) return undefined;
-    return {
-      scan: async (request, signal) => await this.#scan(request, { ...start, listing }, signal),
-      discard: () => listing.discard(),
+    const scan = async (request: ScanRequest, signal: AbortSignal) => {
+      const listed = await listing.output();
+      const stamp =
+        listed === undefined || base === undefined || journal !== undefined || cacheDirectory === undefined
+          ? undefined
+          : restStamp(cacheDirectory, this.#transport, request, { base, listed });
+      this.#index = undefined;
+      if (stamp?.holds === true) return { kind: "unchanged", base: undefined } as const;
+      const entries = listed === undefined ? undefined : parseListing(listed);
+      const result = await this.#scan(
+        request,
+        { base, journal, index: SessionIndex.parse(indexText), entries },
+        signal,
+      );
+      if (
+        result.kind === "unchanged" &&
+        listed !== undefined &&
+        !isRacy(youngestNs(parseListing(listed) ?? []), begunMs)
+      )
+        stamp?.set();
+      return result;
     };
+    return { scan, discard: () => listing.discard() };
   }
 
   async #scan(request: ScanRequest, start: ScanStart, signal: AbortSignal): Promise<ScanResult> {
@@ -50,10 +81,9 @@ export class EmbeddedEngine implements Engine {
     return await scanEmbedded(this.#transport, request, start, signal);
   }
 
-  /** Reached through a link it is refused (`OUTSIDE_ROOT`). */
-  #start(): ScanStart {
-    const [base, journal] = [BASE_PATH, JOURNAL_PATH].map((path) => this.#transport.readText(path));
-    return { base, journal, index: this.#readIndex() };
+  /** Base and the journal as they are stored. Reached through a link they are refused (`OUTSIDE_ROOT`). */
+  #readState(): readonly [string | undefined, string | undefined] {
+    return [this.#transport.readText(BASE_PATH), this.#transport.readText(JOURNAL_PATH)];
   }
 
   /** What is read back on the way becomes the new index: no file is looked at again for it. */
@@ -74,12 +104,16 @@ export class EmbeddedEngine implements Engine {
     return result;
   }
 
-  /** An index that is not as we leave it is not used, and replaced by the next commit. */
   #readIndex(): SessionIndex {
+    return SessionIndex.parse(this.#readIndexText());
+  }
+
+  /** An index that is not as we leave it is not used, and replaced by the next commit. */
+  #readIndexText(): string | undefined {
     try {
-      return SessionIndex.parse(this.#transport.readText(INDEX_PATH));
+      return this.#transport.readText(INDEX_PATH);
     } catch (error) {
-      if (hasCode(error, "OUTSIDE_ROOT", "PERMISSION_DENIED")) return new SessionIndex();
+      if (hasCode(error, "OUTSIDE_ROOT", "PERMISSION_DENIED")) return undefined;
       throw error;
     }
   }

@@ -57,13 +57,12 @@ export class FindListing {
     }
   }
 
-  /** What there is, ended by the end of the iteration; undefined when that is not known. May be called once. */
-  async entries(): Promise<Iterable<readonly [WorkspacePath, Listed]> | undefined> {
+  /** What find printed, the same for a session that is as it was; undefined when that is not all. To be called once. */
+  async output(): Promise<Buffer | undefined> {
     const isWhole = await this.#isWhole;
-    const text = isWhole && this.#isOpen ? readAll(this.#output) : undefined;
+    const bytes = isWhole && this.#isOpen ? readAll(this.#output) : undefined;
     this.discard();
-    // A name that is no text is for the walk.
-    return text === undefined || text.includes("\ufffd") ? undefined : parseRecords(text);
+    return bytes;
   }
 
   discard(): void {
@@ -86,14 +85,30 @@ function unnamedFile(): number | undefined {
   }
 }
 
-function readAll(descriptor: number): string | undefined {
+function readAll(descriptor: number): Buffer | undefined {
   const bytes = Buffer.allocUnsafe(fstatSync(descriptor).size);
   for (let filled = 0; filled < bytes.byteLength; ) {
     const bytesRead = readSync(descriptor, bytes, filled, bytes.byteLength - filled, filled);
     if (bytesRead === 0) return undefined;
     filled += bytesRead;
   }
-  return bytes.toString("utf8");
+  return bytes;
+}
+
+/** Reads such an output; undefined for a name that is no text, which is for the walk. */
+export function parseListing(output: Buffer): Iterable<readonly [WorkspacePath, Listed]> | undefined {
+  const text = output.toString("utf8");
+  return text.includes("\ufffd") ? undefined : parseRecords(text);
+}
+
+/** When the youngest of the listed files was last changed, in nanoseconds. */
+export function youngestNs(entries: Iterable<readonly [WorkspacePath, Listed]>): bigint {
+  let youngest = 0n;
+  for (const [, listed] of entries) {
+    const ctimeNs = listed.kind === "file" ? BigInt(listed.key.split(" ")[2] ?? 0) : 0n;
+    if (ctimeNs > youngest) youngest = ctimeNs;
+  }
+  return youngest;
 }
 
 function* parseRecords(text: string): Generator<readonly [WorkspacePath, Listed]> {

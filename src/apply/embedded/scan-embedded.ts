@@ -13,7 +13,7 @@ import { sameContent, sameMode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { ancestorsOf, childPath, isStatePath, ROOT } from "../../tree/workspace-path.ts";
 import type { ScanRequest, ScanResult } from "../engine.ts";
-import type { FindListing, Listed } from "./find-listing.ts";
+import type { Listed } from "./find-listing.ts";
 import type { SessionIndex } from "./session-index.ts";
 
 /** Entries looked at through one opening of their directory. */
@@ -26,8 +26,8 @@ export type ScanStart = {
   readonly base: string | undefined;
   readonly journal: string | undefined;
   readonly index: SessionIndex;
-  /** A listing that was begun when the rest had been read. */
-  readonly listing?: FindListing | undefined;
+  /** What there is, listed when the rest had been read; without it the session is walked. */
+  readonly entries?: Iterable<readonly [WorkspacePath, Listed]> | undefined;
 };
 
 /** Lists the session's files; only those that the index does not know are read, and it learns of them. Reads only. */
@@ -42,7 +42,7 @@ export async function scanEmbedded(
   const warnings = fault === undefined ? [] : [`the stored base ${fault} and is not used`];
   const journal = parseJournal(start.journal, transport);
   const walk = new Walk(transport, request, oursBy(base, journal), start.index);
-  const rootExists = await walk.run(await start.listing?.entries(), signal);
+  const rootExists = await walk.run(start.entries, signal);
   if (!rootExists) return { kind: "tree", rootExists, actual: new Map(), base: undefined, recovered: [], warnings };
   const { actual, held } = walk;
   start.index.keepOnly(actual);

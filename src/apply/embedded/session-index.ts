@@ -45,15 +45,9 @@ export class SessionIndex {
     return known?.key === key ? known.digest : undefined;
   }
 
-  get size(): number {
-    return this.#versions.size;
-  }
-
   /** Takes a reading in, unless the file had changed so shortly before that a later change could look the same. */
   remember(path: WorkspacePath, { digest, version, readAtMs }: Reading): void {
-    const ageNs = BigInt(readAtMs) * 1_000_000n - version.ctimeNs;
-    const isRacy = ageNs <= (version.ctimeNs % SECOND_NS === 0n ? RACY_ON_SECONDS_NS : RACY_NS);
-    if (isRacy) this.#versions.delete(path);
+    if (isRacy(version.ctimeNs, readAtMs)) this.#versions.delete(path);
     else this.#versions.set(path, { key: keyOf(version), digest });
   }
 
@@ -66,6 +60,12 @@ export class SessionIndex {
   format(): string {
     return formatKnownVersions(HEADER, this.#versions);
   }
+}
+
+/** Whether a change after a reading at `readAtMs` could have the time of one before it. */
+export function isRacy(changedNs: bigint, readAtMs: number): boolean {
+  const ageNs = BigInt(readAtMs) * 1_000_000n - changedNs;
+  return ageNs <= (changedNs % SECOND_NS === 0n ? RACY_ON_SECONDS_NS : RACY_NS);
 }
 
 function keyOf({ size, mtimeNs, ctimeNs, ino }: FileVersion): string {
