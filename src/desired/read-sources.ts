@@ -34,7 +34,7 @@ export type ReadOptions = {
 };
 
 /** Bytes of small files that are kept so that they need not be read twice: this much in all, and this much a file. */
-const KEPT_BYTES_IN_ALL = 16 * 1024 * 1024;
+const KEPT_BYTES_IN_ALL = 32 * 1024 * 1024;
 const KEPT_BYTES_A_FILE = 64 * 1024;
 /** Files hashed between two looks at the signal and the event loop. */
 const FILES_A_TURN = 200;

@@ -10,6 +10,8 @@ export type Content = {
   readonly sizeBytes: number;
   /** Never part of a command, a diff, a log or a message. */
   readonly sensitive: boolean;
+  /** All of it, where it is held in memory. */
+  readonly bytes?: Uint8Array;
   open(): AsyncIterable<Uint8Array>;
 };
 
@@ -22,6 +24,7 @@ export function memoryContent(bytes: Buffer, sensitive: boolean, digest: Digest 
     digest,
     sizeBytes: bytes.byteLength,
     sensitive,
+    bytes,
     async *open() {
       if (bytes.byteLength > 0) yield bytes;
     },

@@ -124,6 +124,14 @@ describe.runIf(process.platform === "linux")("a listing by find", () => {
     expect(found).toMatchObject({ kind: "tree", rootExists: true });
   });
 
+  it("ends with the signal", async () => {
+    const { begin } = await prepare();
+    const controller = new AbortController();
+    const scan = begin({ ignorePatterns: [] })?.scan(requestFor([]), controller.signal);
+    controller.abort();
+    await expect(scan).rejects.toMatchObject({ name: "AbortError" });
+  });
+
   it("leaves nothing behind when it is not wanted after all", async () => {
     const { root } = await prepare();
     setVariable("TMPDIR", temporaryDirectory());
@@ -134,7 +142,7 @@ describe.runIf(process.platform === "linux")("a listing by find", () => {
     expect(readdirSync(tmpdir())).toEqual([]);
     begun?.discard();
     begun?.discard();
-    expect(await begun?.output()).toBeUndefined();
+    expect(await begun?.output(signal)).toBeUndefined();
     expect(descriptors()).toBe(open);
   });
 });

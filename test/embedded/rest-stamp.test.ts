@@ -52,7 +52,7 @@ async function prepare() {
       checksum: false,
       ...more,
     };
-    const listed = await FindListing.start(transport, manifest.ignore)?.output();
+    const listed = await FindListing.start(transport, manifest.ignore)?.output(signal);
     const base = transport.readText(BASE_PATH);
     if (listed === undefined || base === undefined) throw new Error("no listing, or no base");
     return restStamp(cacheDirectory, transport, request, { base, listed })?.holds;

@@ -141,7 +141,9 @@ async function writeSmall(building: EmbeddedTransport, batch: readonly Write[]):
   const bytes: Uint8Array[][] = [];
   for (const { content } of batch) {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of content.open()) chunks.push(chunk);
+    // A stream for each of thousands of small files takes time.
+    if (content.bytes !== undefined) chunks.push(content.bytes);
+    else for await (const chunk of content.open()) chunks.push(chunk);
     bytes.push(chunks);
   }
   const umask = process.umask();

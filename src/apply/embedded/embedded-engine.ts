@@ -52,7 +52,7 @@ export class EmbeddedEngine implements Engine {
     const listing = FindListing.start(this.#transport, ignorePatterns);
     if (listing === undefined) return undefined;
     const scan = async (request: ScanRequest, signal: AbortSignal) => {
-      const listed = await listing.output();
+      const listed = await listing.output(signal);
       const stamp =
         listed === undefined || base === undefined || journal !== undefined || cacheDirectory === undefined
           ? undefined

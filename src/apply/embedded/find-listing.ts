@@ -57,12 +57,19 @@ export class FindListing {
     }
   }
 
-  /** What find printed, the same for a session that is as it was; undefined when that is not all. To be called once. */
-  async output(): Promise<Buffer | undefined> {
-    const isWhole = await this.#isWhole;
-    const bytes = isWhole && this.#isOpen ? readAll(this.#output) : undefined;
-    this.discard();
-    return bytes;
+  /**
+   * What find printed, the same for a session that is as it was; undefined when that is not all, also because the signal
+   * came. To be called once.
+   */
+  async output(signal: AbortSignal): Promise<Buffer | undefined> {
+    const stop = () => this.discard();
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      return (await this.#isWhole) && this.#isOpen ? readAll(this.#output) : undefined;
+    } finally {
+      signal.removeEventListener("abort", stop);
+      this.discard();
+    }
   }
 
   discard(): void {
