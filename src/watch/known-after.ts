@@ -11,7 +11,7 @@ import { changeBase } from "../state/base.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
 import { covers } from "../tree/path-set.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { isBelow } from "../tree/workspace-path.ts";
+import { ancestorsOf, isBelow } from "../tree/workspace-path.ts";
 
 /**
  * What the session holds after an apply, worked out without asking it. Undefined when anything did not go well: then
@@ -65,6 +65,8 @@ export function changedBefore(result: StepResult): string | undefined {
 function openPaths({ plan, desired, actual, base }: Planned, left: readonly Step[]): ReadonlySet<WorkspacePath> {
   const open = new Set([...plan.conflicts, ...plan.unsupported].map(({ path }) => path));
   for (const path of left.flatMap(pathsOf)) open.add(path);
+  // The directories above what is held back can go only once it can.
+  for (const path of desired.held) if (actual.has(path)) for (const above of ancestorsOf(path)) open.add(above);
   const directories = new Set([...desired.held].filter((path) => actual.get(path)?.kind === "directory"));
   if (directories.size === 0) return open;
   for (const path of [...actual.keys(), ...base.entries.keys()]) if (covers(directories, path)) open.add(path);

@@ -263,7 +263,9 @@ async function compare(): Promise<void> {
     `${JSON.stringify({ node: process.version, peakBytes, rows }, null, 2)}\n`,
   );
   writeFileSync(join(results, "bench.svg"), chartOf(rows));
-  process.stdout.write(`${tableOf(rows)}\npeak memory of the client: ${Math.round(peakBytes / 1e6)} MB\n`);
+  process.stdout.write(
+    `${tableOf(rows)}\npeak memory of this process over all runs: ${Math.round(peakBytes / 1e6)} MB\n`,
+  );
 }
 
 try {
