@@ -132,6 +132,25 @@ describe.each(kinds)("$name", ({ strategy, isFull, open }) => {
     expect(look(rootDirectory, { modes: isFull })).toEqual(look(source, { modes: isFull }));
   });
 
+  it("accepts an edit that made a file what is declared, and takes it for its own from then on (S21)", async () => {
+    const { session, rootDirectory } = await open();
+    const directory = temporaryDirectory();
+    const source = join(directory, "source");
+    layOut(source, { edited: "old", other: "1" });
+    await apply(mirrorOf(directory), session, options);
+    writeFileSync(join(rootDirectory, "edited"), "new");
+    writeFileSync(join(rootDirectory, "added"), "the same");
+    layOut(source, { edited: "new", added: "the same", other: "2" });
+    const report = await apply(mirrorOf(directory), session, options);
+    expect(report.conflicts).toEqual([]);
+    expect(report.plan.steps).toMatchObject([{ step: { op: "write", path: "other" } }]);
+    layOut(source, { edited: "newer", other: "2" });
+    const next = await apply(mirrorOf(directory), session, { ...options, allowMassDelete: true });
+    expect(next.conflicts).toEqual([]);
+    expect(Object.keys(look(rootDirectory))).toEqual(["edited", "other"]);
+    expect(readFileSync(join(rootDirectory, "edited"), "utf8")).toBe("newer");
+  });
+
   it("neither overwrites nor deletes what was edited in the session (S8, S9, S20)", async () => {
     const { session, rootDirectory } = await open();
     const directory = temporaryDirectory();

@@ -45,7 +45,7 @@ describe("buildPlan by the table of product §2", () => {
       conflicts: ["a"],
     },
     {
-      name: "accepts an edit that made it equal (S21)",
+      name: "accepts an edit to the same (S21)",
       desired: treeOf({ a: file("2") }),
       actual: treeOf({ a: file("2") }),
       base: treeOf({ a: file("1") }),
