@@ -1,8 +1,10 @@
+import { hasCode } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { statePath } from "../tree/workspace-path.ts";
 import type { Base } from "./base.ts";
 import { BASE_PATH, formatBase, parseBase } from "./base.ts";
-import { readState, replaceState, stagedGenerations, stagedPath } from "./state-file.ts";
+import { readState, replaceState, stagedPath } from "./state-file.ts";
 
 /** What is stored as base; `fault` says why a stored one is treated as absent (S17, S31). */
 export type StoredBase = { readonly base: Base | undefined; readonly fault: string | undefined };
@@ -22,13 +24,24 @@ export async function readLatestBase(
 ): Promise<StoredBase & { readonly staged?: WorkspacePath }> {
   const text = await readState(transport, BASE_PATH, signal);
   if (text !== undefined) return storedBase(text, transport);
-  const generations = await stagedGenerations(transport, "base", signal);
-  for (const generation of generations) {
+  for (const generation of await stagedGenerations(transport, signal)) {
     const staged = stagedPath("base", generation);
     const { base } = storedBase(await readState(transport, staged, signal), transport);
     if (base?.generation === generation) return { base, fault: undefined, staged };
   }
   return { base: undefined, fault: undefined };
+}
+
+/** The generations that a base is staged for, the latest first. It may be half written. */
+async function stagedGenerations(transport: Transport, signal: AbortSignal): Promise<readonly number[]> {
+  try {
+    const children = await transport.listDirectory(statePath(), signal);
+    const generations = children.flatMap(({ name }) => /^base\.([1-9]\d{0,14})\.new$/.exec(name)?.[1] ?? []);
+    return generations.map(Number).toSorted((one, other) => other - one);
+  } catch (error) {
+    if (hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY")) return [];
+    throw error;
+  }
 }
 
 /** What this text, or its absence, says of a base of this session and root. */

@@ -27,23 +27,6 @@ export function stagedPath(name: Replaced, generation: number): WorkspacePath {
   return statePath(`${name}.${generation}.new`);
 }
 
-/** The generations that something is staged for, the latest first. It may be half written. */
-export async function stagedGenerations(
-  transport: Transport,
-  name: Replaced,
-  signal: AbortSignal,
-): Promise<readonly number[]> {
-  try {
-    const children = await transport.listDirectory(statePath(), signal);
-    const pattern = new RegExp(`^${name}\\.([1-9]\\d{0,14})\\.new$`);
-    const generations = children.flatMap((child) => pattern.exec(child.name)?.[1] ?? []);
-    return generations.map(Number).toSorted((one, other) => other - one);
-  } catch (error) {
-    if (hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY")) return [];
-    throw error;
-  }
-}
-
 /** Replaces the state file `name.json` by rename: a reader sees the old or the new one, of some generation (S32). */
 export async function replaceState(
   transport: Transport,
