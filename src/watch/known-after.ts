@@ -66,8 +66,9 @@ function openPaths({ plan, desired, actual, base }: Planned, left: readonly Step
   const open = new Set([...plan.conflicts, ...plan.unsupported].map(({ path }) => path));
   for (const path of left.flatMap(pathsOf)) open.add(path);
   // The directories above what is held back can go only once it can.
-  for (const path of desired.held) if (actual.has(path)) for (const above of ancestorsOf(path)) open.add(above);
-  const directories = new Set([...desired.held].filter((path) => actual.get(path)?.kind === "directory"));
+  const held = [...desired.held].filter((path) => actual.has(path));
+  for (const path of held.flatMap(ancestorsOf)) open.add(path);
+  const directories = new Set(held.filter((path) => actual.get(path)?.kind === "directory"));
   if (directories.size === 0) return open;
   for (const path of [...actual.keys(), ...base.entries.keys()]) if (covers(directories, path)) open.add(path);
   return open;
