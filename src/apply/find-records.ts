@@ -1,19 +1,23 @@
 /** Words of find(1), each one argument. */
 export type FindWords = readonly string[];
 
-/**
- * Prints one record an entry: path, `//` (which no path of find holds), kind and fields, NUL. Directories carry no
- * times, so that what is made in them does not make them look changed.
- */
-export const PRINT_RECORD: FindWords = [
-  String.raw`( -type d -printf %p//d_%m\0`,
-  String.raw`-o -type l -printf %p//l_%l\0`,
-  String.raw`-o -type f -printf %p//f_%m_%s_%T@_%C@_%i\0`,
-  String.raw`-o -printf %p//s\0 )`,
-].flatMap((words) => words.split(" ").map((word) => word.replaceAll("_", " ")));
+/** Prints a record of these fields: path, `//` (which no path of find holds), the fields, NUL. */
+const record = (fields: string): FindWords => ["-printf", `%p//${fields}\\0`];
+
+/** Prints one record an entry. Directories carry no times, so that what is made in them does not make them look changed. */
+export const PRINT_RECORD: FindWords = ["(", "-type", "d"].concat(
+  record("d %m"),
+  ["-o", "-type", "l"],
+  record("l %l"),
+  ["-o", "-type", "f"],
+  record("f %m %s %T@ %C@ %i"),
+  ["-o"],
+  record("s"),
+  [")"],
+);
 
 /** Prints a record of what is left out. */
-export const PRINT_LEFT_OUT: FindWords = ["-printf", String.raw`%p//i\0`];
+export const PRINT_LEFT_OUT = record("i");
 
 /** Everything below `.` but agb-sync's own state; of what one of `prunes` matches only what `leave` does with it. */
 export function findBelow(prunes: readonly FindWords[], leave: FindWords): FindWords {
