@@ -1,22 +1,24 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { digestOf, hexOf } from "./tree/digest.ts";
 
 /** Files that nothing was written to for so long are removed. */
 const KEPT_MS = 30 * 24 * 3_600_000;
-const PREFIXES = ["sources-", "rest-"];
+const KINDS = ["sources", "rest"] as const;
+type Kind = (typeof KINDS)[number];
 
-/** A file of the cache on this machine. It saves time only: what cannot be read is not known. */
-export function readCacheFile(directory: string, name: string): string | undefined {
+/** A file of the cache on this machine, of what `owner` names. It saves time only: what cannot be read is not known. */
+export function readCacheFile(directory: string, kind: Kind, owner: string): string | undefined {
   try {
-    return readFileSync(join(directory, name), "utf8");
+    return readFileSync(join(directory, nameOf(kind, owner)), "utf8");
   } catch {
     return undefined;
   }
 }
 
 /** Replaces it; what cannot be written is no reason to fail. */
-export function writeCacheFile(directory: string, name: string, text: string): void {
-  const file = join(directory, name);
+export function writeCacheFile(directory: string, kind: Kind, owner: string, text: string): void {
+  const file = join(directory, nameOf(kind, owner));
   const staged = `${file}.${process.pid}.new`;
   const isWritten = succeeds(() => {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -24,6 +26,10 @@ export function writeCacheFile(directory: string, name: string, text: string): v
     renameSync(staged, file);
   });
   succeeds(() => (isWritten ? removeOld(directory) : rmSync(staged, { force: true })));
+}
+
+function nameOf(kind: Kind, owner: string): string {
+  return `${kind}-${hexOf(digestOf(owner)).slice(0, 16)}`;
 }
 
 function succeeds(work: () => void): boolean {
@@ -38,7 +44,7 @@ function succeeds(work: () => void): boolean {
 function removeOld(directory: string): void {
   for (const name of readdirSync(directory)) {
     const file = join(directory, name);
-    const isOurs = PREFIXES.some((prefix) => name.startsWith(prefix));
+    const isOurs = KINDS.some((kind) => name.startsWith(`${kind}-`));
     const stats = isOurs ? statSync(file, { throwIfNoEntry: false }) : undefined;
     if (stats !== undefined && Date.now() - stats.mtimeMs > KEPT_MS) rmSync(file, { force: true });
   }

@@ -2,7 +2,6 @@ import { basename, join } from "node:path";
 import { readCacheFile, writeCacheFile } from "../cache-file.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { Digest } from "../tree/digest.ts";
-import { digestOf, hexOf } from "../tree/digest.ts";
 import { formatKnownVersions, parseKnownVersions } from "../tree/known-versions.ts";
 import type { FileVersion } from "./file-version.ts";
 import { SourceCache } from "./source-cache.ts";
@@ -17,12 +16,11 @@ export function openStoredSourceCache(
   directory: string,
   manifest: Pick<Manifest, "directory" | "file">,
 ): StoredSourceCache {
-  const owner = digestOf(join(manifest.directory, basename(manifest.file)));
-  const name = `sources-${hexOf(owner).slice(0, 16)}`;
-  const cache = new UsedSources(parseKnownVersions(HEADER, readCacheFile(directory, name)));
+  const owner = join(manifest.directory, basename(manifest.file));
+  const cache = new UsedSources(parseKnownVersions(HEADER, readCacheFile(directory, "sources", owner)));
   const save = () => {
     cache.keepOnly(cache.used);
-    if (cache.isChanged) writeCacheFile(directory, name, formatKnownVersions(HEADER, cache.known));
+    if (cache.isChanged) writeCacheFile(directory, "sources", owner, formatKnownVersions(HEADER, cache.known));
   };
   return { cache, save };
 }

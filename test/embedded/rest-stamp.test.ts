@@ -55,7 +55,7 @@ async function prepare() {
     const listed = await FindListing.start(transport, manifest.ignore)?.output(signal);
     const base = transport.readText(BASE_PATH);
     if (listed === undefined || base === undefined) throw new Error("no listing, or no base");
-    return restStamp(cacheDirectory, transport, request, { base, listed })?.holds;
+    return restStamp(cacheDirectory, transport, request, { base, journal: undefined, listed })?.holds;
   };
   await applyOnce();
   await wait(50);

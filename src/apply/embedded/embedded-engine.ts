@@ -16,12 +16,12 @@ import type {
 } from "../engine.ts";
 import { commitBySteps } from "../steps-engine.ts";
 import { commitFresh } from "./commit-fresh.ts";
-import { FindListing, parseListing, youngestNs } from "./find-listing.ts";
+import { FindListing, parseListing } from "./find-listing.ts";
 import { flush } from "./flush.ts";
 import { removeIfPossible, removeLeftovers } from "./leftovers.ts";
 import { restStamp } from "./rest-stamp.ts";
 import { type ScanStart, scanEmbedded } from "./scan-embedded.ts";
-import { INDEX_PATH, isRacy, SessionIndex, writeIndex } from "./session-index.ts";
+import { INDEX_PATH, SessionIndex, writeIndex } from "./session-index.ts";
 
 /** Steps under way at a time; they are synchronous in the end, so more would only cost memory. */
 const CONCURRENCY = 32;
@@ -40,12 +40,11 @@ export class EmbeddedEngine implements Engine {
   }
 
   async scan(request: ScanRequest, signal: AbortSignal): Promise<ScanResult> {
-    const [base, journal] = this.#readState();
-    return await this.#scan(request, { base, journal, index: this.#readIndex() }, signal);
+    return await this.#scan(request, { ...this.#readState(), index: this.#readIndex() }, signal);
   }
 
   beginScan({ ignorePatterns, cacheDirectory }: BeginScanRequest): BegunScan | undefined {
-    const [base, journal] = this.#readState();
+    const state = this.#readState();
     const indexText = this.#readIndexText();
     if ((indexText?.length ?? 0) < LISTED_AHEAD) return undefined;
     const begunMs = Date.now();
@@ -53,24 +52,12 @@ export class EmbeddedEngine implements Engine {
     if (listing === undefined) return undefined;
     const scan = async (request: ScanRequest, signal: AbortSignal) => {
       const listed = await listing.output(signal);
-      const stamp =
-        listed === undefined || base === undefined || journal !== undefined || cacheDirectory === undefined
-          ? undefined
-          : restStamp(cacheDirectory, this.#transport, request, { base, listed });
+      const stamp = restStamp(cacheDirectory, this.#transport, request, { ...state, listed });
       this.#index = undefined;
       if (stamp?.holds === true) return { kind: "unchanged", base: undefined } as const;
       const entries = listed === undefined ? undefined : parseListing(listed);
-      const result = await this.#scan(
-        request,
-        { base, journal, index: SessionIndex.parse(indexText), entries },
-        signal,
-      );
-      if (
-        result.kind === "unchanged" &&
-        listed !== undefined &&
-        !isRacy(youngestNs(parseListing(listed) ?? []), begunMs)
-      )
-        stamp?.set();
+      const result = await this.#scan(request, { ...state, index: SessionIndex.parse(indexText), entries }, signal);
+      if (result.kind === "unchanged") stamp?.set(begunMs);
       return result;
     };
     return { scan, discard: () => listing.discard() };
@@ -82,8 +69,8 @@ export class EmbeddedEngine implements Engine {
   }
 
   /** Base and the journal as they are stored. Reached through a link they are refused (`OUTSIDE_ROOT`). */
-  #readState(): readonly [string | undefined, string | undefined] {
-    return [this.#transport.readText(BASE_PATH), this.#transport.readText(JOURNAL_PATH)];
+  #readState(): Pick<ScanStart, "base" | "journal"> {
+    return { base: this.#transport.readText(BASE_PATH), journal: this.#transport.readText(JOURNAL_PATH) };
   }
 
   /** What is read back on the way becomes the new index: no file is looked at again for it. */

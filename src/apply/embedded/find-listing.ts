@@ -109,9 +109,9 @@ export function parseListing(output: Buffer): Iterable<readonly [WorkspacePath, 
 }
 
 /** When the youngest of the listed files was last changed, in nanoseconds. */
-export function youngestNs(entries: Iterable<readonly [WorkspacePath, Listed]>): bigint {
+export function youngestNs(output: Buffer): bigint {
   let youngest = 0n;
-  for (const [, listed] of entries) {
+  for (const [, listed] of parseListing(output) ?? []) {
     const ctimeNs = listed.kind === "file" ? BigInt(listed.key.split(" ")[2] ?? 0) : 0n;
     if (ctimeNs > youngest) youngest = ctimeNs;
   }
