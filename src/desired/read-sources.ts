@@ -220,7 +220,7 @@ class SourceReader {
       this.#putContent(path, content, declaration, defaultMode(version));
       return;
     }
-    if (holder?.isUnsettled(localPath, version) === true) {
+    if (holder?.isUnsettled(path, localPath, version) === true) {
       this.#held.add(path);
       return;
     }

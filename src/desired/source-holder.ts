@@ -9,7 +9,7 @@ export type SourceHolder = {
   /** Whether this file or link of a tree, not followed, is held back because it will most likely be gone in a moment. */
   isTemporary(path: WorkspacePath, localPath: string, version: FileVersion): boolean;
   /** Whether a file whose bytes are not known yet is held back because it is being written. */
-  isUnsettled(localPath: string, version: FileVersion): boolean;
+  isUnsettled(path: WorkspacePath, localPath: string, version: FileVersion): boolean;
   /** Told what came of reading a file: its version, or undefined when it changed meanwhile and is held back. */
   onRead(localPath: string, version: FileVersion | undefined): void;
   /** Files up to this many bytes are kept in memory, so that the version that was read is the one that is sent. */

@@ -2,6 +2,7 @@ import { basename, dirname } from "node:path";
 import type { Desired } from "../desired/desired.ts";
 import type { FileVersion } from "../desired/file-version.ts";
 import type { SourceHolder } from "../desired/source-holder.ts";
+import type { Entry } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import type { Places } from "./hints.ts";
 import { editorUse, savedThrough } from "./temporary-files.ts";
@@ -22,16 +23,16 @@ type Notes = {
 /** Decides what of the sources is held back now: what editors make while they work, what is being written, what is at fault. */
 export class HeldSources implements SourceHolder {
   readonly #unsettled: UnsettledFiles;
-  readonly #isInBase: (path: WorkspacePath) => boolean;
+  readonly #applied: (path: WorkspacePath) => Entry | undefined;
   #notes: Notes = emptyNotes();
   #before: Notes = this.#notes;
   /** False: a source that cannot be had ends the reading, as in an apply. */
   holdsFaults = false;
 
-  /** `isInBase`: whether the last apply put something at a path; then it is not an editor's to hold back. */
-  constructor(unsettled: UnsettledFiles, isInBase: (path: WorkspacePath) => boolean) {
+  /** `applied`: what the last apply put at a path; then it is not an editor's to hold back. */
+  constructor(unsettled: UnsettledFiles, applied: (path: WorkspacePath) => Entry | undefined) {
     this.#unsettled = unsettled;
-    this.#isInBase = isInBase;
+    this.#applied = applied;
   }
 
   /** Sources that cannot be had now, by the path that is held back for each. */
@@ -51,7 +52,7 @@ export class HeldSources implements SourceHolder {
 
   /** Whether something is held back as an editor's that the last apply put there after all. */
   get isMistaken(): boolean {
-    return [...this.#notes.editors].some((path) => this.#isInBase(path));
+    return [...this.#notes.editors].some((path) => this.#applied(path) !== undefined);
   }
 
   /** Whether everything in `held` is there because of its name: nothing about it changes but by a change of files. */
@@ -98,14 +99,16 @@ export class HeldSources implements SourceHolder {
     const use = editorUse(basename(localPath), version, Date.now());
     if (use === undefined) return false;
     if (savedThrough(path) !== undefined) this.#notes.saving.set(path, localPath);
-    if (this.#isInBase(path)) return false;
+    if (this.#applied(path) !== undefined) return false;
     if (use === "saving") this.#notes.saving.set(path, localPath);
     this.#notes.editors.add(path);
     return true;
   }
 
-  isUnsettled(localPath: string, version: FileVersion): boolean {
-    return this.#unsettled.isUnsettled(localPath, this.holdsFaults && version.sizeBytes === 0 ? version : undefined);
+  isUnsettled(path: WorkspacePath, localPath: string, version: FileVersion): boolean {
+    const empty = this.holdsFaults && version.sizeBytes === 0 ? version : undefined;
+    const entry = empty === undefined ? undefined : this.#applied(path);
+    return this.#unsettled.isUnsettled(localPath, empty, entry?.kind === "file" && entry.sizeBytes > 0);
   }
 
   onRead(localPath: string, version: FileVersion | undefined): void {

@@ -1,3 +1,4 @@
+import type { Stats } from "node:fs";
 import type { FileVersion } from "../desired/file-version.ts";
 import { keyOf } from "../desired/file-version.ts";
 import type { RetryClock } from "../transport/retry-policy.ts";
@@ -9,6 +10,8 @@ const GAP_MS = 100;
 const HOT_MS = 300;
 /** Files whose hints are followed; more than that is a burst, not writing. */
 const MOST_FOLLOWED = 1000;
+/** A file that lost all its bytes gets new ones within this time, even from a writer that the machine keeps waiting. */
+const EMPTIED_MS = 500;
 /** Reading a file that does not hold still may take up this part of the time. */
 const READING_SHARE = 10;
 /** Tries without a consistent reading after which that is worth telling. */
@@ -23,6 +26,8 @@ type Held = {
   patienceMs: number;
   isTry: boolean;
   failures: number;
+  /** It had bytes before: while it has none it is to be still for longer. */
+  wasFull: boolean;
 };
 
 /**
@@ -67,18 +72,20 @@ export class UnsettledFiles {
     return false;
   }
 
-  /** Holds a file back from now on. */
-  hold(localPath: string): void {
+  /** Holds a file back from now on; `wasFull`: it was applied with bytes. */
+  hold(localPath: string, wasFull = false): void {
     const nowMs = this.#clock.now();
     const patienceMs = this.#longestMs;
+    const before = this.#held.get(localPath);
     this.#writing.delete(localPath);
     this.#held.set(localPath, {
-      key: keyAt(localPath),
+      key: keyFrom(statsOf(localPath)),
       sinceMs: nowMs,
       triedMs: nowMs,
       patienceMs,
       isTry: false,
-      failures: this.#held.get(localPath)?.failures ?? 0,
+      failures: before?.failures ?? 0,
+      wasFull: wasFull || before?.wasFull === true,
     });
   }
 
@@ -87,14 +94,14 @@ export class UnsettledFiles {
   }
 
   /**
-   * Whether the file is to be left alone; false once for every try at a snapshot. One that was emptied this moment, as
-   * `emptied` says, is most likely being written anew.
+   * Whether the file is to be left alone; false once for every try at a snapshot. One that has no bytes since this
+   * moment, as `empty` says, is most likely being written, and all the more when it had some, as `wasFull` says.
    */
-  isUnsettled(localPath: string, emptied?: FileVersion): boolean {
+  isUnsettled(localPath: string, empty: FileVersion | undefined, wasFull: boolean): boolean {
     const held = this.#held.get(localPath);
     if (held === undefined) {
-      const isYoung = emptied !== undefined && Math.abs(Date.now() - emptied.changedMs) < this.#quietMs;
-      if (isYoung) this.hold(localPath);
+      const isYoung = empty !== undefined && Math.abs(Date.now() - empty.changedMs) < this.#stillMs(wasFull);
+      if (isYoung) this.hold(localPath, wasFull);
       return isYoung;
     }
     if (!held.isTry) return true;
@@ -125,12 +132,13 @@ export class UnsettledFiles {
     const due: string[] = [];
     const nowMs = this.#clock.now();
     for (const [localPath, held] of this.#held) {
-      const key = keyAt(localPath);
+      const stats = statsOf(localPath);
+      const key = keyFrom(stats);
       if (key !== held.key) {
         held.key = key;
         held.sinceMs = nowMs;
       }
-      if (nowMs - held.sinceMs >= this.#quietMs) {
+      if (nowMs - held.sinceMs >= this.#stillMs(held.wasFull && stats?.size === 0)) {
         this.#held.delete(localPath);
         due.push(localPath);
       } else if (nowMs - held.triedMs >= held.patienceMs && !held.isTry) {
@@ -141,13 +149,16 @@ export class UnsettledFiles {
     return due;
   }
 
+  #stillMs(isEmptied: boolean): number {
+    return isEmptied ? Math.max(EMPTIED_MS, this.#quietMs) : this.#quietMs;
+  }
+
   /** When `due` may have something, by the clock. */
   get nextMs(): number {
     return this.#held.size === 0 ? Number.POSITIVE_INFINITY : this.#clock.now() + this.#quietMs;
   }
 }
 
-function keyAt(localPath: string): string {
-  const stats = statsOf(localPath);
+function keyFrom(stats: Stats | undefined): string {
   return stats === undefined ? "" : keyOf(stats);
 }

@@ -89,7 +89,7 @@ export class Watcher {
     this.#options = options;
     this.#clock = clock;
     this.#unsettled = new UnsettledFiles(clock, debounceMs, maxWaitMs);
-    this.#held = new HeldSources(this.#unsettled, (path) => this.#known?.base.entries.has(path) === true);
+    this.#held = new HeldSources(this.#unsettled, (path) => this.#known?.base.entries.get(path)?.entry);
     this.#sources = new WatchedSources({ signal, held: this.#held, manifestFile: options.manifestFile });
     this.#commands = new CommandRunner(options.onEvent);
     this.#git = new GitWork(clock);
