@@ -20,7 +20,7 @@ export class GitWork {
 
   /**
    * Waits while git works in a repository that one of the directories lies in, at most until `endMs` by the clock;
-   * `isAtWork` says whether files changed meanwhile.
+   * `isAtWork` says then whether files changed lately.
    */
   async wait(
     directories: Iterable<string>,

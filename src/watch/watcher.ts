@@ -269,10 +269,7 @@ export class Watcher {
       if (this.#hints.count > this.#seen) {
         const endMs = (this.#hints.firstMs ?? clock.now()) + maxWaitMs;
         await settle(this.#hints, debounceMs, endMs, clock, signal);
-        const sources = manifest.current.trees.map(({ source }) => source);
-        const settled = this.#hints.count;
-        const isAtWork = () => this.#hints.count > settled;
-        return await this.#git.wait(sources, Math.max(endMs, clock.now()), isAtWork, signal);
+        return await this.#waitForGit(manifest, Math.max(endMs, clock.now()));
       }
       for (const path of this.#unsettled.due()) {
         const directory = dirname(path);
@@ -280,13 +277,21 @@ export class Watcher {
       }
       const { atMs = Number.POSITIVE_INFINITY } = this.#retry ?? {};
       const nextMs = Math.min(this.#lookAtAllMs, this.#lookAtSavesMs, this.#rescanDueMs, atMs);
-      if (this.#due.size > 0 || clock.now() >= nextMs) return;
+      if (this.#due.size > 0 || clock.now() >= atMs) return await this.#waitForGit(manifest, clock.now() + maxWaitMs);
+      if (clock.now() >= nextMs) return;
       await firstOf(signal, [
         (end) => this.#hints.after(this.#seen, end),
         (end) => this.#nudge.after(nudges, end),
         (end) => pause(clock, Math.min(nextMs, this.#unsettled.nextMs) - clock.now(), end),
       ]);
     }
+  }
+
+  async #waitForGit({ current }: WatchedManifest, endMs: number): Promise<void> {
+    const { signal, maxWaitMs = MAX_WAIT_MS } = this.#options;
+    // What a busy machine tells late is no sign of rest: only a whole wait without a hint is.
+    const isAtWork = () => this.#clock.now() - this.#hints.lastMs < maxWaitMs;
+    await this.#git.wait(new Set(current.trees.map(({ source }) => source)), endMs, isAtWork, signal);
   }
 
   /** A manifest that cannot be used any more leaves the last good one in force (W25). */
