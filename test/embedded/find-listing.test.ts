@@ -7,27 +7,20 @@ import { FindListing } from "../../src/apply/embedded/find-listing.ts";
 import type { ScanRequest } from "../../src/apply/engine.ts";
 import { connect } from "../../src/connect.ts";
 import { ignoreMatcher } from "../../src/desired/ignore-matcher.ts";
-import { apply } from "../../src/reconcile/apply-plan.ts";
 import { EmbeddedTransport } from "../../src/transport/embedded/embedded-transport.ts";
-import { type Local, layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
+import { temporaryDirectory } from "../helpers/workspace.ts";
+import { largeSession } from "./large-session.ts";
 
 const { signal } = new AbortController();
 const ignorePatterns = ["node_modules/", "*.log", "/only/here"];
 
-/** A session of so many files that it is listed ahead, applied, and then changed by somebody. */
+/** A large session, to be changed by somebody. */
 async function prepare() {
-  const directory = temporaryDirectory();
-  const many = Array.from({ length: 2100 }, (_, index): [string, Local] => [
-    `d${index % 50}/f${index}`,
-    `${index % 7}`,
-  ]);
-  layOut(join(directory, "source"), Object.fromEntries(many));
-  const local = join(directory, "session");
-  const session = await connect({ local, env: {}, cwd: "/", signal });
-  await apply(mirrorOf(directory), session, { signal });
-  const { batch } = session.openWorkspace("/tmp/workspace");
+  const { root, open, applyOnce } = largeSession();
+  await applyOnce();
+  const { batch } = (await open()).openWorkspace("/tmp/workspace");
   if (batch?.beginScan === undefined) throw new Error("an embedded session begins scans");
-  return { root: join(local, "tmp/workspace"), batch, begin: batch.beginScan.bind(batch) };
+  return { root, batch, begin: batch.beginScan.bind(batch) };
 }
 
 function requestFor(patterns: readonly string[], more: Partial<ScanRequest> = {}): ScanRequest {

@@ -15,31 +15,17 @@ import { describe, expect, it } from "vitest";
 import { FindListing } from "../../src/apply/embedded/find-listing.ts";
 import { restStamp } from "../../src/apply/embedded/rest-stamp.ts";
 import type { ScanRequest } from "../../src/apply/engine.ts";
-import { connect } from "../../src/connect.ts";
 import { readSources } from "../../src/desired/read-sources.ts";
-import { apply } from "../../src/reconcile/apply-plan.ts";
 import { BASE_PATH } from "../../src/state/base.ts";
 import { JOURNAL_PATH } from "../../src/state/journal.ts";
 import { EmbeddedTransport } from "../../src/transport/embedded/embedded-transport.ts";
-import { type Local, layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
+import { largeSession } from "./large-session.ts";
 
 const { signal } = new AbortController();
 
-/** A session of so many files that it is listed ahead, applied and at rest, and what tells whether it is known to be. */
+/** A large session, applied and at rest, and what tells whether it is known to be. */
 async function prepare() {
-  const directory = temporaryDirectory();
-  const source = join(directory, "source");
-  const many = Array.from({ length: 2500 }, (_, index): [string, Local] => [
-    `d${index % 50}/f${index}`,
-    `${index % 7}`,
-  ]);
-  layOut(source, { ...Object.fromEntries(many), link: { link: "d1" } });
-  const [local, cacheDirectory] = [join(directory, "session"), join(directory, "cache")];
-  const manifest = mirrorOf(directory);
-  const applyOnce = async () => {
-    const session = await connect({ local, env: {}, cwd: "/", signal });
-    return (await apply(manifest, session, { signal, cacheDirectory })).plan.steps.length;
-  };
+  const { root, local, source, cacheDirectory, manifest, applyOnce } = largeSession();
   const transport = new EmbeddedTransport({ directory: local, root: "/tmp/workspace" });
   const holds = async (more: Partial<ScanRequest> = {}) => {
     const expected = (await readSources(manifest, { signal })).digest;
@@ -59,7 +45,7 @@ async function prepare() {
   };
   await applyOnce();
   await wait(50);
-  return { root: join(local, "tmp/workspace"), source, cacheDirectory, applyOnce, holds };
+  return { root, source, cacheDirectory, applyOnce, holds };
 }
 
 describe.runIf(process.platform === "linux")("a large session at rest", () => {
