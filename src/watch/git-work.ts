@@ -5,10 +5,12 @@ import { statsOf } from "./file-identity.ts";
 import { pause } from "./pace.ts";
 
 const LOOK_MS = 20;
+/** A lock of this age is a dead git's, or of a git whose work is so long that waiting would not make much less of it. */
+const OLD_MS = 60_000;
 
 /**
- * Git holds a lock on its index while it changes files, and half a checkout is not worth sending (W15). A lock that was
- * waited for to the end while no file changed was left behind by a git that died, and is not waited for again.
+ * Git holds a lock on its index while it changes files, and half a checkout is not worth sending (W15). A lock that is
+ * old, or was waited for to the end while no file changed, was left behind by a git that died: it is not waited for.
  */
 export class GitWork {
   readonly #clock: RetryClock;
@@ -63,7 +65,9 @@ function pointedTo(dotGit: string): string | undefined {
   }
 }
 
+/** What tells a lock from the next one of its name; undefined: there is none that could be waited for. */
 function identityOf(file: string): string | undefined {
   const stats = statsOf(file);
-  return stats === undefined ? undefined : `${file} ${stats.ino} ${stats.ctimeMs}`;
+  if (stats === undefined || Date.now() - stats.mtimeMs > OLD_MS) return undefined;
+  return `${file} ${stats.ino} ${stats.ctimeMs}`;
 }

@@ -1,7 +1,16 @@
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -344,6 +353,14 @@ describe("the work of git", () => {
       await watched.clock.pass(QUIET_MS);
       expect(watched.timesMs(sinceMs)).toEqual([QUIET_MS]);
       expect(existsSync(lock)).toBe(true);
+
+      writeFileSync(lock, "left behind long ago");
+      const longAgo = new Date(Date.now() - 61_000);
+      utimesSync(lock, longAgo, longAgo);
+      watched.commits.length = 0;
+      watched.write("a", "edited while others are");
+      await watched.clock.pass(QUIET_MS);
+      expect(watched.commits).toHaveLength(1);
     },
   );
 
