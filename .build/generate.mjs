@@ -1,7 +1,11 @@
-// Makes what is derived from schemas/: the ajv validator as plain code, so that no command compiles a schema at start.
+// Makes what is derived from other files: the ajv validator of schemas/ as plain code, so that no command compiles a schema
+// at start, and a module of every program that runs in a session.
 import { readFileSync, writeFileSync } from "node:fs";
 import { Ajv } from "ajv";
 import standalone from "ajv/dist/standalone/index.js";
+import { generatePrograms } from "./programs.mjs";
+
+generatePrograms();
 
 const schema = JSON.parse(readFileSync(new URL("../schemas/manifest.schema.json", import.meta.url), "utf8"));
 const ajv = new Ajv({

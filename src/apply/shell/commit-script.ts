@@ -1,4 +1,5 @@
 import { dirname, posix } from "node:path";
+import { shellProgram } from "../../transport/shell-program.ts";
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import { commitFunctions } from "./commit-functions.ts";
 import type { Dialect } from "./dialect.ts";
@@ -141,7 +142,7 @@ tidy() { cd /; rm -rf "$ST/t" "$ST/h" "$ST/o" "$ST/l" "$ST/archive" "$ST"/n-* "$
 release() { while [ -n "$RENEWAL" ] && kill "$RENEWAL" 2>/dev/null; do sleep 0.01 2>/dev/null || sleep 1; done; RENEWAL=; }
 quit() { release; [ -n "$LOCKED" ] && rm -f "$LOCKED"; say "$1"; tidy; exit 0; }
 trap 'quit failed' TERM INT HUP
-${input.dialect.functions([])}
+${shellProgram(input.dialect.values([]), input.dialect.program)}
 ${commitFunctions(input.backupName)}
 
 ${
