@@ -38,6 +38,11 @@ export class Console {
     };
   }
 
+  /** Whether what is harmless and long may be counted instead of shown: on a terminal; never in a pipe or a file. */
+  get folds(): boolean {
+    return process.stdout.isTTY && !this.isVerbose;
+  }
+
   /** A result, to stdout. */
   print(text: string): void {
     this.liveLine?.clear();

@@ -2,7 +2,7 @@ import { plural } from "../plural.ts";
 import type { Phase } from "../progress.ts";
 import type { ApplyReport } from "../report.ts";
 import { printable } from "../tree/printable.ts";
-import { formatBytes, formatDuration } from "./render-plan.ts";
+import { formatBytes, formatDuration } from "./quantities.ts";
 
 /** What one phase took. */
 export type PhaseCost = { readonly phase: Phase; readonly durationMs: number; readonly requests: number };

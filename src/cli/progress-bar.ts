@@ -1,5 +1,5 @@
 import type { ProgressEvent } from "../progress.ts";
-import { formatBytes } from "./render-plan.ts";
+import { formatBytes } from "./quantities.ts";
 
 /** Redrawn at most this often. */
 const INTERVAL_MS = 100;

@@ -5,7 +5,7 @@ import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import type { Ink } from "./ink.ts";
 import type { IsSensitive } from "./public-plan.ts";
-import { formatBytes } from "./render-plan.ts";
+import { formatBytes } from "./quantities.ts";
 
 /** Larger texts are only said to differ. */
 const MAX_DIFF_BYTES = 256 * 1024;

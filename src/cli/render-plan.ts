@@ -1,40 +1,26 @@
-import type { Conflict, Plan, Step } from "../plan/plan.ts";
+import { targetOf } from "../plan/order-steps.ts";
+import type { Plan, Step } from "../plan/plan.ts";
 import { plural } from "../plural.ts";
 import { printable } from "../tree/printable.ts";
+import { comparePaths } from "../tree/workspace-path.ts";
 import type { Paint } from "./console.ts";
+import { countSteps, describeConflict, describeStep, isCreation } from "./describe-step.ts";
+import { foldCreations } from "./fold-creations.ts";
 import type { Ink } from "./ink.ts";
 
-/** Lines beyond this are counted instead of shown, unless the reader asks for all. */
-const MOST_LINES = 60;
+/** How much of a plan is shown, and what is known beside it. */
+export type PlanView = {
+  /** Creations are counted by directory; everything else is shown whatever it is. */
+  readonly isFolded: boolean;
+  /** Default true; false: `--no-backup`. */
+  readonly hasBackup?: boolean;
+  /** Conflicts that were shown before: they are only counted. */
+  readonly told?: ReadonlySet<string>;
+};
 
-/** One line for people, without colour or newline. Names are made safe to print. */
-export function describeStep(step: Step): string {
-  switch (step.op) {
-    case "create-directory":
-      return `+ ${printable(step.path)}/${step.mode === 0o755 ? "" : ` (mode ${octal(step.mode)})`}`;
-    case "write": {
-      const size = step.sensitive ? "sensitive" : formatBytes(step.sizeBytes);
-      const mode = step.mode === 0o644 ? "" : `, mode ${octal(step.mode)}`;
-      return `${step.before === undefined ? "+" : "~"} ${printable(step.path)} (${size}${mode}${step.backup ? ", after a backup" : ""})`;
-    }
-    case "create-link":
-      return `${step.before === undefined ? "+" : "~"} ${printable(step.path)} -> ${printable(step.target)}${step.backup ? " (after a backup)" : ""}`;
-    case "move":
-      return `> ${printable(step.from)} -> ${printable(step.to)}`;
-    case "set-mode":
-      return `m ${printable(step.path)} (mode ${step.before === undefined ? "" : `${octal(step.before)} -> `}${octal(step.mode)})`;
-    case "delete":
-      return `- ${printable(step.path)}${step.before.kind === "directory" ? "/" : ""}${step.backup ? " (after a backup)" : ""}`;
-  }
-}
-
-export function describeConflict(conflict: Conflict): string {
-  return `! ${printable(conflict.path)}: ${printable(conflict.reason)}`;
-}
-
-/** The plan as people read it; `isComplete` shows every line. */
-export function renderPlan(plan: Plan, unreadable: readonly string[], ink: Ink, isComplete: boolean): string {
-  const lines = renderDifferences(plan, unreadable, ink, isComplete);
+/** The plan as people read it. What deletes, replaces, moves or is left alone comes first, and whole. */
+export function renderPlan(plan: Plan, unreadable: readonly string[], ink: Ink, view: PlanView): string {
+  const lines = renderDifferences(plan, unreadable, ink, view);
   return [...lines, ...(lines.length > 0 ? [""] : []), summarize(plan, unreadable)].join("\n");
 }
 
@@ -43,17 +29,30 @@ export function renderDifferences(
   plan: Plan,
   unreadable: readonly string[],
   { paint, foreign }: Ink,
-  isComplete: boolean,
+  { isFolded, hasBackup = true, told = new Set() }: PlanView,
 ): readonly string[] {
-  const lines = plan.steps.map(({ step }) => paint(paintOf(step), `  ${describeStep(step)}`));
-  const shown = isComplete || lines.length <= MOST_LINES ? lines : lines.slice(0, MOST_LINES);
-  const hidden = lines.length - shown.length;
+  const { deletions, replacements, moves, modes, creations } = sortedOut(plan);
+  const deleted = new Map(deletions.map((step) => [targetOf(step), step]));
+  const made = new Map([...replacements, ...moves].map((step) => [targetOf(step), step]));
+  const lines = (steps: readonly Step[], others?: ReadonlyMap<string, Step>) =>
+    steps.map((step) => {
+      const other = others?.get(targetOf(step));
+      return paint(paintOf(step), `  ${describeStep(step, { hasBackup, other })}`);
+    });
+  const shown = isFolded ? foldCreations(creations) : creations.map((step) => describeStep(step));
   return [
-    ...shown,
-    ...(hidden > 0 ? [paint("dim", `  ... and ${hidden} more (-v shows all)`)] : []),
-    ...plan.conflicts.map((conflict) => paint("yellow", `  ${describeConflict(conflict)}`)),
+    ...lines(deletions, made),
+    ...lines(replacements, deleted),
+    ...lines(moves, deleted),
+    ...lines(modes),
+    ...plan.conflicts
+      .filter(({ path }) => !told.has(path))
+      .map((conflict) => paint("yellow", `  ${describeConflict(conflict)}`)),
     ...plan.unsupported.map(({ path, reason }) => paint("yellow", `  ! ${printable(path)}: ${foreign(reason)}`)),
     ...unreadable.map((path) => paint("yellow", `  ? ${printable(path)}: could not be read`)),
+    ...plan.kept.map((path) => paint("cyan", `  = ${printable(path)}: the session's version is kept`)),
+    ...shown.map((line) => paint("green", `  ${line}`)),
+    ...(shown.length < creations.length ? [paint("dim", "  (-v shows each of them)")] : []),
   ];
 }
 
@@ -63,65 +62,81 @@ export function summarize(plan: Plan, unreadable: readonly string[]): string {
     ...(plan.conflicts.length > 0 ? [`${plural(plan.conflicts.length, "conflict")} left alone`] : []),
     ...(plan.unsupported.length > 0 ? [`${plan.unsupported.length} not possible in this session`] : []),
     ...(unreadable.length > 0 ? [`${plural(unreadable.length, "source")} could not be read`] : []),
+    ...(plan.kept.length > 0
+      ? [`${plan.kept.length} kept as the session has ${plan.kept.length > 1 ? "them" : "it"}`]
+      : []),
   ].join(", ");
   if (plan.steps.length === 0) {
     return left === "" ? `Nothing to do: ${printable(plan.root)} is as declared.` : `Nothing to apply: ${left}.`;
   }
-  const counts = countSteps(plan.steps.map(({ step }) => step));
-  const parts = (
-    [
-      ["create", counts.create],
-      ["write", counts.write],
-      ["move", counts.move],
-      ["change mode", counts.mode],
-      ["delete", counts.delete],
-    ] as const
-  ).filter(([, count]) => count > 0);
-  const what = parts.map(([what, count]) => `${count} to ${what}`).join(", ");
+  const { create, write, move, mode, delete: deletions } = countSteps(plan.steps.map(({ step }) => step));
+  const what = listed([
+    ["create", create],
+    ["write", write],
+    ["move", move],
+    ["change mode", mode],
+    ["delete", deletions],
+  ]);
   return `Plan: ${what}${left === "" ? "" : `; ${left}`}.`;
 }
 
-export type StepCounts = { create: number; write: number; move: number; mode: number; delete: number };
-
-/** How many steps of each kind; a write onto nothing counts as a creation. */
-export function countSteps(steps: readonly Step[]): StepCounts {
-  const counts: StepCounts = { create: 0, write: 0, move: 0, mode: 0, delete: 0 };
-  for (const step of steps) {
-    if (step.op === "move" || step.op === "delete") counts[step.op] += 1;
-    else if (step.op === "set-mode") counts.mode += 1;
-    else if (step.op === "create-directory" || step.before === undefined) counts.create += 1;
-    else counts.write += 1;
-  }
-  return counts;
+/** What a person says yes to: `3 to delete, 2 to replace (1 after a backup), 100 to create.` */
+export function countsForQuestion(plan: Plan, hasBackup: boolean): string {
+  const steps = plan.steps.map(({ step }) => step);
+  const counts = countSteps(steps);
+  const foreign = steps.filter((step) => "backup" in step && step.backup);
+  const isSaved = hasBackup ? "after a backup" : "of somebody else, without a backup";
+  const withSaved = (what: string, of: readonly Step[]) =>
+    of.length === 0 ? what : `${what} (${of.length} ${isSaved})`;
+  const what = listed([
+    [
+      withSaved(
+        "delete",
+        foreign.filter(({ op }) => op === "delete"),
+      ),
+      counts.delete,
+    ],
+    [
+      withSaved(
+        "replace",
+        foreign.filter(({ op }) => op !== "delete"),
+      ),
+      counts.write,
+    ],
+    ["move", counts.move],
+    ["change mode", counts.mode],
+    ["create", counts.create],
+  ]);
+  const { conflicts } = plan;
+  return `${what}${conflicts.length > 0 ? `; ${plural(conflicts.length, "conflict")} left alone` : ""}.`;
 }
 
-/** `0 B`, `4.2 kB`, `1.5 MB`: decimal units, one digit where it says something. */
-export function formatBytes(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`;
-  for (const [unit, size] of [
-    ["kB", 1e3],
-    ["MB", 1e6],
-    ["GB", 1e9],
-  ] as const) {
-    const value = bytes / size;
-    if (value < 999.5 || unit === "GB") return `${value < 99.95 ? value.toFixed(1) : Math.round(value)} ${unit}`;
-  }
-  return `${bytes} B`;
+function listed(counts: readonly (readonly [what: string, count: number])[]): string {
+  return counts.flatMap(([what, count]) => (count > 0 ? [`${count} to ${what}`] : [])).join(", ");
 }
 
-/** `86 ms`, `1.3 s`, `2 min 5 s`. */
-export function formatDuration(milliseconds: number): string {
-  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
-  if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;
-  return `${Math.floor(milliseconds / 60_000)} min ${Math.round((milliseconds % 60_000) / 1000)} s`;
+/** By what a step does to what is there; each in path order. A kind that changes is a deletion and a replacement. */
+function sortedOut(plan: Plan) {
+  const steps = plan.steps
+    .map(({ step }) => step)
+    .toSorted((one, other) => comparePaths(targetOf(one), targetOf(other)));
+  const deletions = steps.filter(({ op }) => op === "delete");
+  const vacated = new Set(deletions.map(targetOf));
+  const moves = steps.filter(({ op }) => op === "move");
+  const modes = steps.filter(({ op }) => op === "set-mode");
+  const others = steps.filter(({ op }) => op === "write" || op === "create-link" || op === "create-directory");
+  const isHarmless = (step: Step) => isCreation(step) && !vacated.has(targetOf(step));
+  return {
+    deletions,
+    replacements: others.filter((step) => !isHarmless(step)),
+    moves,
+    modes,
+    creations: others.filter(isHarmless),
+  };
 }
 
 function paintOf(step: Step): Paint {
   if (step.op === "delete") return "red";
   if (step.op === "move" || step.op === "set-mode") return "cyan";
-  return step.op !== "create-directory" && step.before !== undefined ? "yellow" : "green";
-}
-
-function octal(mode: number): string {
-  return mode.toString(8).padStart(4, "0");
+  return isCreation(step) ? "green" : "yellow";
 }

@@ -1,9 +1,10 @@
 import { plural } from "../plural.ts";
 import type { ApplyReport } from "../report.ts";
 import { printable } from "../tree/printable.ts";
+import { countSteps, describeConflict, describeStep } from "./describe-step.ts";
 import { exitCodes } from "./exit-code.ts";
 import type { Ink } from "./ink.ts";
-import { countSteps, describeConflict, describeStep, formatBytes, formatDuration } from "./render-plan.ts";
+import { formatBytes, formatDuration } from "./quantities.ts";
 
 /** What an apply did, as people read it: what went wrong first, one summary line last. */
 export function renderReport(report: ApplyReport, ink: Ink): string {

@@ -7,10 +7,11 @@ import type { ApplyReport } from "../report.ts";
 import { printable } from "../tree/printable.ts";
 import type { WatchEvent } from "../watch/watch.ts";
 import type { Console } from "./console.ts";
+import { countSteps, describeConflict, describeStep } from "./describe-step.ts";
 import type { Line } from "./events.ts";
 import { headlineOf, problemLine, summaryLine } from "./events.ts";
 import { localFault } from "./local-fault.ts";
-import { countSteps, describeConflict, describeStep, formatBytes, formatDuration } from "./render-plan.ts";
+import { formatBytes, formatDuration } from "./quantities.ts";
 import { codeOf, renderReport, UNFINISHED } from "./render-report.ts";
 
 /** Prints an event as people read it. */

@@ -100,6 +100,8 @@ describe.skipIf(!hasTerminal)("apply on a terminal", () => {
       [conflict, `overwrite${enter}`],
       [apply, `y${enter}`],
     ]);
-    expect(said).toMatch(/~ a\.txt \(1 B, after a backup\)\n\nPlan: 1 to write\.\nApply this\?/);
+    expect(said).toMatch(
+      /~ a\.txt \(1 B, after a backup\)\n\nPlan: 1 to write\.\n1 to replace \(1 after a backup\)\. Apply this\?/,
+    );
   });
 });

@@ -20,7 +20,7 @@ import { doing } from "../local-fault.ts";
 import { renderCosts } from "../phase-costs.ts";
 import type { IsSensitive } from "../public-plan.ts";
 import { hiddenIn } from "../public-plan.ts";
-import { renderPlan } from "../render-plan.ts";
+import { countsForQuestion, renderPlan } from "../render-plan.ts";
 import { codeOf, isIncomplete, renderReport, UNFINISHED } from "../render-report.ts";
 
 type Options = CommonOptions & {
@@ -118,8 +118,10 @@ async function reconcile(
 }
 
 function show({ console }: Context, { plan, desired }: Planned, options: Options): void {
-  if (options.json !== true && plan.steps.length + plan.conflicts.length > 0) {
-    console.print(renderPlan(plan, desired.unreadable, console.ink, console.isVerbose));
+  const left = plan.conflicts.length + plan.unsupported.length + plan.kept.length + desired.unreadable.length;
+  if (options.json !== true && plan.steps.length + left > 0) {
+    const view = { isFolded: console.folds, hasBackup: options.backup ?? true };
+    console.print(renderPlan(plan, desired.unreadable, console.ink, view));
   }
   for (const warning of plan.warnings) console.warn(warning);
 }
@@ -176,5 +178,6 @@ async function askAbout(
     if (rule !== "skip") return rule ?? "no";
   }
   if (!isDestructive(planned)) return "apply";
-  return (await ask(context, "Apply this? [y/N] ", ["yes", "no"], "no")) === "yes" ? "apply" : "no";
+  const question = `${countsForQuestion(planned.plan, options.backup ?? true)} Apply this? [y/N] `;
+  return (await ask(context, question, ["yes", "no"], "no")) === "yes" ? "apply" : "no";
 }

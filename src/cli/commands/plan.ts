@@ -28,7 +28,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     const { unreadable } = planned.desired;
     if (options.json === true) console.printData({ type: "plan", ...publicPlan(planned, context.hides), unreadable });
     else {
-      console.print(renderPlan(plan, unreadable, console.ink, console.isVerbose));
+      console.print(renderPlan(plan, unreadable, console.ink, { isFolded: console.folds }));
       for (const warning of plan.warnings) console.warn(warning);
       if (console.isVerbose) console.say(`strategy ${planned.strategy}: ${printable(planned.strategyReason)}`);
       if (own.diff === true) {

@@ -33,7 +33,8 @@ export async function run(context: Context, given?: string, own: CommonOptions =
       const publicly = publicPlan(planned, context.hides);
       console.printData({ type: "verify", sessionId, equal, digest, found, plan: publicly, unreadable });
     } else {
-      for (const line of renderDifferences(plan, unreadable, console.ink, console.isVerbose)) console.print(line);
+      const lines = renderDifferences(plan, unreadable, console.ink, { isFolded: console.folds });
+      for (const line of lines) console.print(line);
       const [root, file] = [printable(manifest.root), printable(manifest.file)];
       if (equal) console.print(`Verified: ${root} equals ${file}, ${digest}`);
       else if (isSame)
