@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../errors.ts";
 import { AgbSyncError } from "../errors.ts";
 
-/** The exit codes of agb-sync, in one place (product §5). */
+/** The exit codes of agb-sync, in one place (README.md, "Commands"). */
 export const exitCodes = {
   done: 0,
   failed: 1,

@@ -43,7 +43,7 @@ export type Diff = {
   readonly warnings: readonly string[];
 };
 
-/** Compares the three trees by the table of product §2. Pure; every path is decided once. */
+/** Compares the three trees by the table in README.md ("How it decides"). Pure; every path is decided once. */
 export function diffTrees(input: DiffInput): Diff {
   const differ = new Differ(input);
   const paths = new Set([...input.desired.keys(), ...input.actual.keys(), ...input.base.entries.keys()]);

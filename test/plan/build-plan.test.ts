@@ -13,7 +13,7 @@ function summary(desired: Tree, actual: Tree, base = baseOf(actual), more = {}):
   );
 }
 
-describe("buildPlan by the table of product §2", () => {
+describe("buildPlan by the table of the README", () => {
   it.each<{ name: string; desired: Tree; actual: Tree; base?: Tree; steps: string[]; conflicts?: string[] }>([
     {
       name: "creates what is missing",
