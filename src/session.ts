@@ -15,6 +15,8 @@ export type ConnectOptions = {
   /** Where AGB_API_KEY, AGB_ENDPOINT and AGB_TIMEOUT_MS are looked up, before the nearest `.env`. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
+  /** Files of assignments that count after `env` and before the nearest `.env`, a later one before an earlier one. */
+  readonly envFiles?: readonly string[];
   /** How patiently failed calls are repeated. Default: six tries over half a minute. */
   readonly retryPolicy?: RetryPolicy;
   /** Requests at a time. Default 16. */

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { connect } from "../connect.ts";
 import { loadManifest } from "../desired/load-manifest.ts";
+import { nearestDotEnv } from "../environment/env-files.ts";
 import { hasCode, UsageError } from "../errors.ts";
 import { parseDuration } from "../manifest/duration.ts";
 import type { Manifest } from "../manifest/manifest.ts";
@@ -52,12 +53,17 @@ export class Context {
   readonly #controller = new AbortController();
   readonly #output: Output;
   readonly #sensitive = new Set<WorkspacePath>();
+  #hasWarned = false;
   #stdin: Promise<Buffer> | undefined;
   /** Set once a signal came: the exit code that it asks for. */
   interruptCode: number | undefined;
   /** What an interruption from now on leaves behind, in one clause. */
   whenInterrupted = "nothing was changed";
   cwd: string;
+  /** `--env-file`, in the order given. */
+  envFiles: readonly string[] = [];
+  /** `--var`: they win over those of the manifest. */
+  vars: Readonly<Record<string, string>> = {};
 
   constructor(env: Readonly<Record<string, string | undefined>>, cwd: string, output: Output) {
     this.env = env;
@@ -98,6 +104,8 @@ export class Context {
     const manifest = await loadManifest(path, {
       cwd: this.cwd,
       env: this.env,
+      envFiles: this.envFiles,
+      vars: this.vars,
       readStdin: () => this.#readStdin(),
       checksSources,
       ...(sessionId === undefined ? {} : { sessionId }),
@@ -147,6 +155,7 @@ export class Context {
     if (options.local !== undefined && options.session !== undefined) {
       throw new UsageError("--local and --session exclude one another", { hint: "leave one of them out" });
     }
+    if (options.local === undefined) this.warnOfEnvFiles();
     const before = this.whenInterrupted;
     const mayCreate = create && options.local === undefined && options.session === undefined;
     if (mayCreate) this.whenInterrupted = "a session may have been created, see: agb-sync session list";
@@ -158,10 +167,18 @@ export class Context {
       create,
       env: this.env,
       cwd: this.cwd,
+      envFiles: this.envFiles,
       signal: this.signal,
     });
     this.whenInterrupted = before;
     return session;
+  }
+
+  /** Says which `.env` is left out where something that reaches the service may be in it. */
+  warnOfEnvFiles(): void {
+    if (this.#hasWarned || ["AGB_API_KEY", "AGB_ENDPOINT"].every((name) => this.env[name])) return;
+    this.#hasWarned = true;
+    for (const fault of nearestDotEnv(this.cwd).faults) this.console.warn(fault);
   }
 
   /** How local sources are read. */

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { findManifest } from "../desired/load-manifest.ts";
+import { findManifest, readManifestBytes } from "../desired/load-manifest.ts";
+import { oddKindOf } from "../environment/read-regular-file.ts";
 import { AgbSyncError } from "../errors.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { CommonOptions, Context } from "./context.ts";
@@ -44,12 +44,6 @@ export class ManifestReader {
 }
 
 function readBytes(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new AgbSyncError("MANIFEST_NOT_FOUND", `the manifest ${file} is not there any more`, {
-      hint: "bring it back",
-      cause,
-    });
-  }
+  if (oddKindOf(file)?.kind !== "absent") return readManifestBytes(file);
+  throw new AgbSyncError("MANIFEST_NOT_FOUND", `the manifest ${file} is not there any more`, { hint: "bring it back" });
 }

@@ -17,11 +17,17 @@ export type Invocation = {
   /** Results are wanted as JSON. */
   readonly json: boolean;
   readonly directory?: string;
+  readonly envFiles?: readonly string[];
+  /** `NAME=VALUE` */
+  readonly vars?: readonly string[];
   readonly quiet?: boolean;
   readonly verbose?: boolean;
   readonly debug?: boolean;
   readonly color: "auto" | "always" | "never";
 };
+
+/** Options that are settled before a command runs. */
+type Shared = { readonly json?: boolean; readonly envFile?: readonly string[]; readonly var?: readonly string[] };
 
 /** Carries one command out, once its module is loaded. */
 export type Invoke = (
@@ -52,9 +58,10 @@ export function buildProgram(output: Output, invoke: Invoke): Command {
     })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", `${examplesOf(["init", "apply --local", "plan --diff", "watch --local"])}${exitCodeHelp()}`);
-  let called = { command: "", json: false };
+  let called: Pick<Invocation, "command" | "json" | "envFiles" | "vars"> = { command: "", json: false };
   program.hook("preAction", (_program, command) => {
-    called = { command: nameOf(command), json: command.opts<{ json?: boolean }>().json ?? false };
+    const { json = false, envFile = [], var: vars = [] } = command.opts<Shared>();
+    called = { command: nameOf(command), json, envFiles: envFile, vars };
   });
   /** Loads a command's module only when it runs. */
   const lazily: Lazily =
@@ -97,7 +104,8 @@ function addManifestCommands(program: Command, lazily: Lazily): void {
     .option("--force", "replace an existing agb-sync.yaml")
     .action(lazily(async () => (await import("./commands/init.ts")).run));
   const validate = ["validate", "validate deploy/agb-sync.yaml"];
-  add(program, "validate [manifest]", "check everything that can be checked without a session", validate)
+  const checks = "check everything that can be checked without a session";
+  names(add(program, "validate [manifest]", checks, validate))
     .option("--json", JSON_HELP)
     .action(lazily(async () => (await import("./commands/validate.ts")).run));
   add(program, "schema", "print the JSON schema of manifests", ["schema > manifest.schema.json"]).action(
@@ -174,19 +182,30 @@ function addBackups(program: Command, lazily: Lazily): void {
 function addSession(program: Command, lazily: Lazily): void {
   const sessions = add(program, "session", "create, list, delete and keep sessions alive", ["session list"]);
   const create = ["session create", "session create --image agb-code-space-1 --name demo"];
-  add(sessions, "create [manifest]", "create a session as the manifest asks, or reuse the live one of its name", create)
+  names(
+    add(
+      sessions,
+      "create [manifest]",
+      "create a session as the manifest asks, or reuse the live one of its name",
+      create,
+    ),
+  )
     .option("--image <image>", "image, instead of the manifest's")
     .option("--name <name>", "name, instead of the manifest's")
     .option("--json", JSON_HELP)
     .action(lazily(async () => (await import("./commands/session.ts")).create));
-  add(sessions, "list", "list live sessions", ["session list --label team=evals"])
+  envFile(add(sessions, "list", "list live sessions", ["session list --label team=evals"]))
     .option("--label <k=v...>", "only sessions with this label")
     .option("--json", JSON_HELP)
     .action(lazily(async () => (await import("./commands/session.ts")).list));
-  add(sessions, "delete <id...>", "release sessions; their files are gone then", ["session delete session-0a1b"])
+  envFile(
+    add(sessions, "delete <id...>", "release sessions; their files are gone then", ["session delete session-0a1b"]),
+  )
     .option("--json", JSON_HELP)
     .action(lazily(async () => (await import("./commands/session.ts")).remove));
-  add(sessions, "keep-alive <id...>", "push the idle release of sessions away", ["session keep-alive session-0a1b"])
+  envFile(
+    add(sessions, "keep-alive <id...>", "push the idle release of sessions away", ["session keep-alive session-0a1b"]),
+  )
     .option("--json", JSON_HELP)
     .action(lazily(async () => (await import("./commands/session.ts")).keepAlive));
 }
@@ -221,11 +240,25 @@ function withOptions(command: Command, ...groups: readonly ((command: Command) =
 }
 
 function session(command: Command): Command {
-  return command
+  return names(command)
     .option("--local [dir]", "an embedded session below this directory: no key, no network (default .agb-sync/local)")
     .option("--session <id>", "attach to this session")
     .option("--concurrency <n>", "requests at a time", "16")
     .option("--json", JSON_HELP);
+}
+
+/** Where `${…}` in a manifest finds its names. */
+function names(command: Command): Command {
+  return envFile(command).option("--var <name=value>", "a value for ${vars.NAME}; wins over the manifest's", gather);
+}
+
+function envFile(command: Command): Command {
+  const what = "NAME=value lines; seen after the environment, before the nearest .env";
+  return command.option("--env-file <file>", what, gather);
+}
+
+function gather(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 function strategy(): Option {

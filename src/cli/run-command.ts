@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
+import { readNamedEnvFiles, withoutPreloaded } from "../environment/env-files.ts";
 import { AgbSyncError, messageOf, UsageError } from "../errors.ts";
 import { Console } from "./console.ts";
 import { Context } from "./context.ts";
@@ -15,7 +16,8 @@ export async function runCommand(
   invocation: Invocation,
   load: () => Promise<(context: Context) => Promise<number>>,
 ): Promise<number> {
-  const context = new Context(process.env, process.cwd(), output);
+  const { envFiles = [] } = invocation;
+  const context = new Context(withoutPreloaded(process.env, process.cwd(), envFiles), process.cwd(), output);
   const { console } = context;
   console.isJson = invocation.json;
   console.isQuiet = invocation.quiet ?? false;
@@ -24,6 +26,10 @@ export async function runCommand(
   console.color = invocation.color;
   try {
     if (invocation.directory !== undefined) context.cwd = directoryAt(context.cwd, invocation.directory);
+    context.vars = parseVars(invocation.vars ?? []);
+    context.envFiles = envFiles;
+    // Named on purpose: they are looked at even where nothing asks for them.
+    readNamedEnvFiles(context.cwd, context.envFiles);
     const command = await load();
     return await command(context);
   } catch (thrown) {
@@ -49,6 +55,23 @@ export function failUsage(output: Output, message: string): void {
 function withHint(error: unknown, command: string): unknown {
   if (!(error instanceof UsageError) || error.hint !== undefined) return error;
   return new UsageError(error.message, { hint: `see how it is used: agb-sync ${command} --help`, cause: error });
+}
+
+function parseVars(written: readonly string[]): Readonly<Record<string, string>> {
+  // Without a prototype: `__proto__` is a name like any other.
+  const vars: Record<string, string> = Object.create(null);
+  for (const text of written) {
+    const [, name, value] = /^([A-Za-z_][A-Za-z0-9_.-]*)=([^]*)$/.exec(text) ?? [];
+    if (name === undefined || value === undefined) {
+      // What follows a `=` may be a secret.
+      const shown = text.includes("=") ? `${text.slice(0, text.indexOf("="))}=...` : text;
+      throw new UsageError(`--var ${shown} is not of the form NAME=VALUE`, {
+        hint: "a name is made of letters, digits, _, . and -, such as --var model=small",
+      });
+    }
+    vars[name] = value;
+  }
+  return vars;
 }
 
 function directoryAt(cwd: string, named: string): string {

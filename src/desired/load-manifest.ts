@@ -1,9 +1,10 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { AgbSyncError, messageOf } from "../errors.ts";
+import { readEnvFiles } from "../environment/env-files.ts";
+import { oddKindOf, readRegularFile } from "../environment/read-regular-file.ts";
+import { AgbSyncError } from "../errors.ts";
 import type { SourceCheck } from "../manifest/build-manifest.ts";
 import { decodeText } from "../manifest/decode-text.ts";
-import type { Manifest } from "../manifest/manifest.ts";
+import type { EnvFiles, Manifest } from "../manifest/manifest.ts";
 import { MAX_MANIFEST_BYTES } from "../manifest/manifest-source.ts";
 import { parseManifest } from "../manifest/parse-manifest.ts";
 import type { SourceKind } from "./look-at-source.ts";
@@ -15,6 +16,10 @@ export type LoadOptions = {
   /** What `-` reads; needed only for that. */
   readonly readStdin?: () => Promise<Uint8Array | string>;
   readonly sessionId?: string;
+  /** Files of assignments that `${env.…}` sees after `env` and before the nearest `.env`, a later one before an earlier. */
+  readonly envFiles?: readonly string[];
+  /** Values that win over those of `vars:`, as they are. */
+  readonly vars?: Readonly<Record<string, string>>;
   /** Whether a source that is missing, or of another kind, is a problem of the manifest; true if not given. */
   readonly checksSources?: boolean;
 };
@@ -26,12 +31,15 @@ const names = ["agb-sync.yaml", "agb-sync.yml"];
 /**
  * Reads a manifest: the given file, the one in the given directory, standard input for `-`, or the nearest
  * `agb-sync.yaml` from `cwd` upwards. Looks at the sources that it names, but opens none.
- * @throws {AgbSyncError} `MANIFEST_NOT_FOUND`, `MANIFEST_TOO_LARGE`. @throws {ManifestError} with every problem in it.
+ * @throws {AgbSyncError} `MANIFEST_NOT_FOUND`, `MANIFEST_TOO_LARGE`, `USAGE`. @throws {ManifestError} with every problem in it.
  */
 export async function loadManifest(path: string | undefined, options: LoadOptions): Promise<Manifest> {
-  const { cwd, env, sessionId, checksSources = true } = options;
+  const { cwd, env, sessionId, vars, checksSources = true } = options;
+  let envFiles: EnvFiles | undefined;
   const known = {
     env,
+    envFiles: () => (envFiles ??= readEnvFiles(cwd, options.envFiles)),
+    ...(vars === undefined ? {} : { vars }),
     ...(sessionId === undefined ? {} : { sessionId }),
     ...(checksSources ? { sourceFault } : {}),
   };
@@ -42,7 +50,7 @@ export async function loadManifest(path: string | undefined, options: LoadOption
   }
   const file = findManifest(path, cwd);
   const shown = shortName(file, cwd);
-  return parseManifest(decodeText(readBytes(file), shown), { ...known, file: shown, directory: dirname(file) });
+  return parseManifest(decodeText(readManifestBytes(file), shown), { ...known, file: shown, directory: dirname(file) });
 }
 
 function sourceFault(localPath: string, wanted: SourceKind): ReturnType<SourceCheck> {
@@ -50,47 +58,84 @@ function sourceFault(localPath: string, wanted: SourceKind): ReturnType<SourceCh
   return look.kind === "wrong" ? look : undefined;
 }
 
-/** The absolute path of the manifest that `path` (or its absence) means. @throws `MANIFEST_NOT_FOUND`. */
+/**
+ * The absolute path of the manifest that `path` (or its absence) means. What is no regular file has the name by chance and
+ * hides no manifest beside or above it.
+ * @throws `MANIFEST_NOT_FOUND`.
+ */
 export function findManifest(path: string | undefined, cwd: string): string {
-  if (path !== undefined) {
-    const file = resolve(cwd, path);
-    if (!existsSync(file)) {
-      throw new AgbSyncError("MANIFEST_NOT_FOUND", `there is no ${path}`, {
-        hint: "check the path, or start a manifest with: agb-sync init",
-      });
-    }
-    if (!statSync(file).isDirectory()) return file;
-    const inside = names.map((name) => join(file, name)).find((candidate) => existsSync(candidate));
-    if (inside !== undefined) return inside;
-    throw new AgbSyncError("MANIFEST_NOT_FOUND", `the directory ${path} holds no agb-sync.yaml`, {
-      hint: "name the manifest file itself",
-    });
-  }
+  if (path !== undefined) return namedManifest(path, cwd);
+  const passed: string[] = [];
   for (let directory = cwd; ; directory = dirname(directory)) {
-    const found = names.map((name) => join(directory, name)).find((candidate) => existsSync(candidate));
+    const found = manifestIn(directory, passed);
     if (found !== undefined) return found;
     if (dirname(directory) === directory) break;
   }
-  throw new AgbSyncError("MANIFEST_NOT_FOUND", "there is no agb-sync.yaml here or in a directory above", {
-    hint: "start one with: agb-sync init",
-  });
+  throw notFound(
+    `there is no agb-sync.yaml here or in a directory above${but(passed)}`,
+    "start one with: agb-sync init",
+  );
 }
 
-function readBytes(file: string): Uint8Array {
-  const { size } = statSync(file);
-  if (size > MAX_MANIFEST_BYTES) {
-    throw new AgbSyncError("MANIFEST_TOO_LARGE", `${file} is larger than ${MAX_MANIFEST_BYTES} bytes`, {
-      hint: "move large content into source files",
-    });
+/** The bytes of a manifest. Never waits for one that is no regular file. @throws `MANIFEST_NOT_FOUND`, `MANIFEST_TOO_LARGE`. */
+export function readManifestBytes(file: string): Buffer {
+  const found = readRegularFile(file, MAX_MANIFEST_BYTES);
+  switch (found.kind) {
+    case "read":
+      return found.bytes;
+    case "absent":
+      throw notFound(`there is no ${file}`, "check the path, or start a manifest with: agb-sync init");
+    case "odd":
+      throw oddManifest(file, found.what);
+    case "too-large":
+      throw new AgbSyncError("MANIFEST_TOO_LARGE", `${file} is larger than ${MAX_MANIFEST_BYTES} bytes`, {
+        hint: "move large content into source files",
+      });
+    case "unreadable":
+      throw notFound(`${file} cannot be read: ${found.reason}`, "check its permissions");
   }
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new AgbSyncError("MANIFEST_NOT_FOUND", `${file} cannot be read: ${messageOf(cause)}`, {
-      hint: "check its permissions",
-      cause,
-    });
+}
+
+function namedManifest(path: string, cwd: string): string {
+  const file = resolve(cwd, path);
+  const odd = oddKindOf(file);
+  if (odd?.kind === "absent") {
+    throw notFound(`there is no ${path}`, "check the path, or start a manifest with: agb-sync init");
   }
+  if (odd?.kind !== "odd") return file;
+  if (odd.what !== "a directory") throw oddManifest(path, odd.what);
+  const passed: string[] = [];
+  const inside = manifestIn(file, passed);
+  if (inside !== undefined) return inside;
+  throw notFound(`the directory ${path} holds no agb-sync.yaml${but(passed)}`, "name the manifest file itself");
+}
+
+function manifestIn(directory: string, passed: string[]): string | undefined {
+  return names
+    .map((name) => join(directory, name))
+    .find((candidate) => {
+      const odd = oddKindOf(candidate);
+      if (odd?.kind === "odd") passed.push(`${candidate} is ${odd.what}`);
+      return odd === undefined;
+    });
+}
+
+function but(passed: readonly string[]): string {
+  return passed.length === 0 ? "" : `; ${passed.join(", ")}`;
+}
+
+function oddManifest(path: string, what: string): AgbSyncError {
+  const isStream = what === "a FIFO" || what === "a device";
+  return notFound(
+    `the manifest ${path} is ${what}`,
+    isStream
+      ? "name a regular file, or send the manifest to standard input: agb-sync COMMAND -"
+      : "name a regular file",
+  );
+}
+
+function notFound(message: string, hint: string): AgbSyncError {
+  return new AgbSyncError("MANIFEST_NOT_FOUND", message, { hint });
 }
 
 function shortName(file: string, cwd: string): string {

@@ -4,7 +4,7 @@ import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ROOT, workspacePath, workspacePathFault } from "../tree/workspace-path.ts";
 import { parseDuration } from "./duration.ts";
 import { UNKNOWN_SESSION_ID } from "./interpolate.ts";
-import type { FileOrigin, FileSpec, Manifest, TreeSpec } from "./manifest.ts";
+import type { FileOrigin, FileSpec, Manifest, TreeSpec, Variables } from "./manifest.ts";
 import type { ManifestFile } from "./manifest-file.ts";
 import type { ManifestSource } from "./manifest-source.ts";
 import type { Keys } from "./manifest-tree.ts";
@@ -19,6 +19,10 @@ export type ParseOptions = {
   /** Absolute local directory that sources are relative to. */
   readonly directory: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What `${env.…}` may name beside `env`; asked only for what that lacks. */
+  readonly envFiles?: Variables["envFiles"];
+  /** Values that win over those of `vars:`, as they are. */
+  readonly vars?: Readonly<Record<string, string>>;
   readonly sessionId?: string;
   /** What is wrong with the local path of a source; asked once for each source, if given. */
   readonly sourceFault?: SourceCheck;

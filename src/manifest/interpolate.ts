@@ -116,7 +116,7 @@ export function interpolateTemplate({ file, text, sensitive }: Template, variabl
 type Found = { readonly value: string; readonly isSessionId: boolean };
 type Fault = Omit<InterpolationFault, "start" | "end">;
 
-const expressionPattern = /^\s*(vars|env|session)\.([A-Za-z_][A-Za-z0-9_.-]*?)\s*(?::-(.*))?$/s;
+const expressionPattern = /^\s*(vars|env|session)\.([A-Za-z_][A-Za-z0-9_.-]*)\s*(:?-.*)?$/s;
 
 function evaluate(expression: string, variables: Variables): Found | Fault {
   const match = expressionPattern.exec(expression);
@@ -125,10 +125,11 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
       code: "BAD_EXPRESSION",
       message: `\${${shortened(expression)}} is not an expression`,
       unquoted: "this is not an expression",
-      hint: "write ${vars.NAME}, ${env.NAME}, ${session.id} or ${vars.NAME:-default}; $${ is a literal ${",
+      hint: "write ${vars.NAME}, ${env.NAME}, ${session.id}, ${vars.NAME:-default} or ${vars.NAME-default}; $${ is a literal ${",
     };
   }
-  const [, space = "", name = "", otherwise] = match;
+  const [, space = "", written = "", operator = ""] = match;
+  const { name, value, otherwise, replacesEmpty } = split(space, written, operator, variables);
   if (otherwise?.includes("${") === true) {
     return {
       code: "BAD_EXPRESSION",
@@ -136,8 +137,9 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
       hint: "write the default out, or name it in vars",
     };
   }
-  const value = lookUp(space, name, variables);
-  if (value !== undefined) return { value, isSessionId: space === "session" };
+  if (value !== undefined && (value !== "" || otherwise === undefined || !replacesEmpty)) {
+    return { value, isSessionId: space === "session" };
+  }
   if (otherwise !== undefined) return { value: otherwise, isSessionId: false };
   return {
     code: "UNDEFINED_NAME",
@@ -147,20 +149,59 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
   };
 }
 
+type Reference = {
+  readonly name: string;
+  readonly value: string | undefined;
+  readonly otherwise: string | undefined;
+  /** `:-`: the default stands for an empty value too. */
+  readonly replacesEmpty: boolean;
+};
+
+/**
+ * Where the name ends and its default begins. A name may hold a `-` too: the longest that is defined is meant; if none is,
+ * all of it where it is nearly the name of a variable with such a `-`, and otherwise what stands before the first one.
+ */
+function split(space: string, written: string, operator: string, variables: Variables): Reference {
+  const cut = (end: number): Reference => {
+    const [name, rest] = [written.slice(0, end), written.slice(end) + operator];
+    const replacesEmpty = rest.startsWith(":-");
+    const otherwise = rest === "" ? undefined : rest.slice(replacesEmpty ? 2 : 1);
+    return { name, value: lookUp(space, name, variables), otherwise, replacesEmpty };
+  };
+  const whole = cut(written.length);
+  const dashes = [...written.matchAll(/-/g)].map(({ index }) => index);
+  const [first] = dashes;
+  if (first === undefined || whole.value !== undefined) return whole;
+  const known = dashes
+    .toReversed()
+    .map(cut)
+    .find(({ value }) => value !== undefined);
+  if (known !== undefined) return known;
+  const others = namesIn(space, variables).filter((name) => name.includes("-"));
+  return suggest(written, others) === undefined ? cut(first) : whole;
+}
+
 function lookUp(space: string, name: string, variables: Variables): string | undefined {
   const has = (record: Readonly<Record<string, string | undefined>>) =>
     Object.hasOwn(record, name) ? record[name] : undefined;
   if (space === "vars") return has(variables.vars);
-  if (space === "env") return has(variables.env);
+  if (space === "env") return has(variables.env) ?? has(variables.envFiles?.().values ?? {});
   return name === "id" ? (variables.sessionId ?? UNKNOWN_SESSION_ID) : undefined;
 }
 
 function missingHint(space: string, name: string, variables: Variables): string {
   if (space === "session") return "the only name there is ${session.id}";
-  const known = suggest(name, Object.keys(space === "vars" ? variables.vars : variables.env));
-  if (known !== undefined) return `did you mean \${${space}.${known}}?`;
+  const [fault] = space === "env" ? (variables.envFiles?.().faults ?? []) : [];
+  const unread = fault === undefined ? "" : `; ${fault}`;
+  const known = suggest(name, namesIn(space, variables));
+  if (known !== undefined) return `did you mean \${${space}.${known}}?${unread}`;
   const shown = shortened(name);
   return space === "vars"
     ? `add ${shown} to vars, or give a default: \${vars.${shown}:-...}`
-    : `set ${shown} in the environment, or give a default: \${env.${shown}:-...}`;
+    : `set ${shown} in the environment or in .env, or give a default: \${env.${shown}:-...}${unread}`;
+}
+
+function namesIn(space: string, { vars, env, envFiles }: Variables): readonly string[] {
+  if (space !== "env") return Object.keys(space === "vars" ? vars : {});
+  return [...Object.keys(env), ...Object.keys(envFiles?.().values ?? {})];
 }

@@ -14,7 +14,7 @@ export interface ManifestFile {
    */
   root: string;
   /**
-   * Values for ${vars.NAME}.
+   * Values for ${vars.NAME}; --var NAME=VALUE on the command line wins. ${env.NAME} names the environment, the files given with --env-file, and the nearest .env. ${vars.NAME:-default} stands in for what is unset or empty, ${vars.NAME-default} only for what is unset.
    */
   vars?: {
     /**

@@ -99,10 +99,18 @@ export type Manifest = {
   readonly secrets: readonly string[];
 };
 
+/** What files assign, such as the nearest `.env`, and in one clause each what kept one from being read. */
+export type EnvFiles = {
+  readonly values: Readonly<Record<string, string | undefined>>;
+  readonly faults: readonly string[];
+};
+
 /** The names that `${…}` may use, beside defaults. */
 export type Variables = {
   readonly vars: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What `${env.…}` may name beside `env`; asked only for what that lacks. */
+  readonly envFiles?: () => EnvFiles;
   /** Undefined while no session is known. */
   readonly sessionId?: string;
 };

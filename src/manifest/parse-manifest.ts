@@ -39,13 +39,24 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
 
 /** In the order of the text: a variable may use the environment and the variables above it. */
 function readVariables(source: ManifestSource, options: ParseOptions): Pick<Manifest, "variables" | "usesSessionId"> {
-  const { env, sessionId } = options;
-  const vars: Record<string, string> = {};
-  const variables: Variables = { vars, env, ...(sessionId === undefined ? {} : { sessionId }) };
+  const { env, envFiles, sessionId, vars: given = {} } = options;
+  // Without a prototype: `__proto__` is a name like any other.
+  const vars: Record<string, string> = Object.assign(Object.create(null), given);
+  const variables: Variables = {
+    vars,
+    env,
+    ...(envFiles === undefined ? {} : { envFiles }),
+    ...(sessionId === undefined ? {} : { sessionId }),
+  };
   const names = source.tree.keysAt(["vars"]);
   const hint = "a variable may use the environment and the variables above it";
   let usesSessionId = false;
   for (const name of names) {
+    // What was given instead is meant as it is; what stands here is not looked at.
+    if (Object.hasOwn(given, name)) {
+      source.tree.standIn(["vars", name], given[name]);
+      continue;
+    }
     const text = source.tree.writtenAt(["vars", name]);
     const result = interpolate(text, variables);
     const faults = result.faults.map((fault) =>

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -31,9 +31,7 @@ describe("the sources of a manifest", () => {
     const cwd = temporaryDirectory();
     layOut(cwd, { "scripts/run.sh": "x", file: "x", "tree/a": "x", gone: { link: "nowhere" }, loop: { link: "loop" } });
     execFileSync("mkfifo", [join(cwd, "fifo")]);
-    const server = createServer().listen(join(cwd, "socket"));
-    onTestFinished(() => void server.close());
-    await once(server, "listening");
+    await listenAt(join(cwd, "socket"));
     const problems = await problemsIn(
       cwd,
       `files:
@@ -109,6 +107,66 @@ trees:
   });
 });
 
+async function listenAt(path: string): Promise<void> {
+  const server = createServer().listen(path);
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+}
+
+describe("the names in a manifest", () => {
+  const content = async (cwd: string, text: string, more: Partial<LoadOptions> = {}) => {
+    layOut(cwd, { "agb-sync.yaml": `${head}files: [{ path: a, content: "${text}" }]\n` });
+    const { files } = await loadManifest(undefined, { cwd, env: {}, ...more });
+    return files[0]?.origin.kind === "inline" ? files[0].origin.text : undefined;
+  };
+
+  it("come from the environment, then from the files named, the last first, then from the nearest .env", async () => {
+    const cwd = temporaryDirectory();
+    layOut(cwd, {
+      ".env": "A=.env\nB=.env\nC=.env\nD=.env\n__proto__=p\n",
+      one: "A=one\nB=one\nC=one",
+      two: "A=two\nB=two",
+      "below/x": "",
+    });
+    const text = "${env.A} ${env.B} ${env.C} ${env.D} ${env.__proto__} ${env.EMPTY}";
+    expect(
+      await content(join(cwd, "below"), text, { env: { A: "env", EMPTY: "" }, envFiles: ["../one", "../two"] }),
+    ).toBe("env two one .env p ");
+    await expect(content(cwd, "", { envFiles: ["nope"] })).resolves.toBe("");
+    await expect(content(cwd, "${env.X}", { envFiles: ["nope"] })).rejects.toMatchObject({ code: "USAGE" });
+  });
+
+  it("come from what is given instead of `vars`, as it is", async () => {
+    const cwd = temporaryDirectory();
+    const vars = { a: "${vars.b}", __proto__: "not this one", c: "new" };
+    writeFileSync(
+      join(cwd, "agb-sync.yaml"),
+      `${head}vars: { a: "\${env.NOPE}", b: b, __proto__: p, d: "<\${vars.a}>" }\n`,
+    );
+    const manifest = await loadManifest(undefined, { cwd, env: {}, vars });
+    expect(Object.entries(manifest.variables.vars).toSorted(([one], [other]) => (one < other ? -1 : 1))).toEqual([
+      ["__proto__", "p"],
+      ["a", "${vars.b}"],
+      ["b", "b"],
+      ["c", "new"],
+      ["d", "<${vars.b}>"],
+    ]);
+  });
+
+  it("are missed with the reason why .env is left out", async () => {
+    const cwd = temporaryDirectory();
+    await content(cwd, "");
+    writeFileSync(join(cwd, ".env"), "");
+    truncateSync(join(cwd, ".env"), 5 * 1024 ** 3);
+    writeFileSync(join(cwd, "agb-sync.yaml"), `${head}vars: { a: "\${env.X}" }\n`);
+    await expect(loadManifest(undefined, { cwd, env: {} })).rejects.toThrow(
+      /set X .*; .*\.env is left out: it is larger/,
+    );
+    const { variables } = await loadManifest(undefined, { cwd, env: { X: "y" } });
+    expect(variables.vars["a"]).toBe("y");
+  });
+});
+
 describe("the bytes of a manifest", () => {
   it("have to be UTF-8, from a file and from standard input", async () => {
     const cwd = temporaryDirectory();
@@ -141,5 +199,30 @@ describe("the place of a manifest", () => {
     expect(await load("m.yaml", "a")).toEqual(["m.yaml", "/a"]);
     await expect(loadManifest("none.yaml", { cwd, env: {} })).rejects.toMatchObject({ code: "MANIFEST_NOT_FOUND" });
     await expect(loadManifest("a/b", { cwd, env: {} })).rejects.toMatchObject({ code: "MANIFEST_NOT_FOUND" });
+  });
+
+  it.each<[string, (path: string) => unknown, string]>([
+    ["a directory", (path) => mkdirSync(path), "is a directory"],
+    ["a FIFO", (path) => execFileSync("mkfifo", [path]), "is a FIFO"],
+    ["a socket", listenAt, "is a socket"],
+    ["a link to nothing", (path) => symlinkSync("nothing", path), "is a link to nothing"],
+    ["a link in a circle", (path) => symlinkSync("agb-sync.yaml", path), "is a link that leads in a circle"],
+    ["a device", (path) => symlinkSync("/dev/zero", path), "is a device"],
+  ])("is not where %s has its name, and neither waits nor hides the one above", async (_kind, make, told) => {
+    const cwd = temporaryDirectory();
+    layOut(cwd, { "here/x": "" });
+    const odd = join(cwd, "here/agb-sync.yaml");
+    await make(odd);
+    const load = async (path?: string) => await loadManifest(path, { cwd: join(cwd, "here"), env: {} });
+    await expect(load()).rejects.toMatchObject({
+      code: "MANIFEST_NOT_FOUND",
+      message: expect.stringMatching(`no agb-sync.yaml here or in a directory above; .*/agb-sync.yaml ${told}`),
+    });
+    await expect(load("agb-sync.yaml")).rejects.toMatchObject({
+      code: "MANIFEST_NOT_FOUND",
+      message: expect.stringMatching(/is |holds no/),
+    });
+    layOut(cwd, { "agb-sync.yml": head });
+    expect((await load()).directory).toBe(cwd);
   });
 });

@@ -75,7 +75,7 @@ links: [{ path: current, target: app }]
       "two.tmpl:1:8: vars.y is not defined (UNDEFINED_NAME)",
       "  add y to vars, or give a default: ${vars.y:-...}",
       "two.tmpl:1:18: this is not an expression (BAD_EXPRESSION)",
-      "  write ${vars.NAME}, ${env.NAME}, ${session.id} or ${vars.NAME:-default}; $${ is a literal ${",
+      "  write ${vars.NAME}, ${env.NAME}, ${session.id}, ${vars.NAME:-default} or ${vars.NAME-default}; $${ is a literal ${",
       "three.tmpl:2:1: this is not UTF-8 text (NOT_TEXT)",
       "  save it as UTF-8, or send it as it is, without `template: true`",
     ]);

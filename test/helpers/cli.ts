@@ -17,7 +17,8 @@ export type RunOptions = {
 
 /** Starts the command line; it is killed at the end of the test if it still runs. */
 export function start(args: readonly string[], { cwd, env = {}, stdin }: RunOptions): ChildProcess {
-  const child = spawn(process.execPath, [cliPath, ...args], {
+  // Without `--`, Node takes an --env-file for its own even behind the program's name.
+  const child = spawn(process.execPath, ["--", cliPath, ...args], {
     cwd,
     env: { PATH: process.env["PATH"] ?? "", HOME: cwd, NO_COLOR: "1", ...env },
     stdio: ["pipe", "pipe", "pipe"],

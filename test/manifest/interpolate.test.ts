@@ -2,7 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { interpolate, interpolateTemplate, UNKNOWN_SESSION_ID } from "../../src/manifest/interpolate.ts";
 
-const variables = { vars: { a: "one", "b.c-d": "two", empty: "", code: "${vars.a}" }, env: { TOKEN: "abc" } };
+const variables = {
+  vars: { a: "one", "b.c-d": "two", empty: "", code: "${vars.a}" },
+  env: { TOKEN: "abc", EMPTY: "" },
+  envFiles: () => ({ values: { FILED: "from a file", TOKEN: "hidden", EMPTY: "hidden" }, faults: ["told"] }),
+};
 const runs = { numRuns: Number(process.env["FUZZ_RUNS"] ?? 300) };
 
 describe("interpolation", () => {
@@ -13,7 +17,20 @@ describe("interpolation", () => {
     ["<${ vars.a }>", "<one>"],
     ["${vars.b.c-d}${env.TOKEN}", "twoabc"],
     ["${vars.empty}", ""],
-    ["${vars.empty:-d}", ""],
+    ["${vars.empty:-d}", "d"],
+    ["${vars.empty-d}", ""],
+    ["${vars.empty:-}", ""],
+    ["${vars.nope-d}", "d"],
+    ["${vars.nope-}", ""],
+    ["${vars.nope-a-b}", "a-b"],
+    ["${vars.nope-:-b}", ":-b"],
+    ["${vars.a-d}", "one"],
+    ["${vars.b.c-d-x}", "two"],
+    ["${ vars.nope - d }", " d "],
+    ["${vars.b.c-d:-x}", "two"],
+    ["${env.EMPTY:-d}${env.EMPTY-d}${env.NOPE-d}", "dd"],
+    ["${env.FILED}${env.TOKEN}${env.FILED:-x}", "from a fileabcfrom a file"],
+    ["${env.__proto__:-x}${env.constructor-y}${vars.__proto__-z}", "xyz"],
     ["${vars.nope:-d}", "d"],
     ["${vars.nope:-}", ""],
     ["${vars.nope:-a:-b}", "a:-b"],
@@ -32,6 +49,7 @@ describe("interpolation", () => {
     ["${vars.nope}", [[0, 12, "UNDEFINED_NAME", "vars.nope is not defined"]]],
     ["x${env.TOKN}y", [[1, 12, "UNDEFINED_NAME", "env.TOKN is not defined"]]],
     ["${vars.toString}", [[0, 16, "UNDEFINED_NAME", "vars.toString is not defined"]]],
+    ["${vars.b.d-d}", [[0, 13, "UNDEFINED_NAME", "vars.b.d-d is not defined"]]],
     ["${session.name}", [[0, 15, "UNDEFINED_NAME", "session.name is not defined"]]],
     ["${HOME}", [[0, 7, "BAD_EXPRESSION", "${HOME} is not an expression"]]],
     ["${}", [[0, 3, "BAD_EXPRESSION", "${} is not an expression"]]],

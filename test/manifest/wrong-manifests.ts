@@ -162,14 +162,14 @@ links: [{ path: l.log, target: a }, { path: data/out, target: x }]
     "an undefined environment name",
     'version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: "${env.NOPE_NOPE}" }\n',
     [
-      "4:26 UNDEFINED_NAME env.NOPE_NOPE is not defined | set NOPE_NOPE in the environment, or give a default: ${env.NOPE_NOPE:-...}",
+      "4:26 UNDEFINED_NAME env.NOPE_NOPE is not defined | set NOPE_NOPE in the environment or in .env, or give a default: ${env.NOPE_NOPE:-...}",
     ],
   ],
   [
     "an unknown name",
     'version: 1\nroot: /tmp/w\nfiles:\n  - { path: a, content: "${nope}" }\n',
     [
-      "4:26 BAD_EXPRESSION ${nope} is not an expression | write ${vars.NAME}, ${env.NAME}, ${session.id} or ${vars.NAME:-default}; $${ is a literal ${",
+      "4:26 BAD_EXPRESSION ${nope} is not an expression | write ${vars.NAME}, ${env.NAME}, ${session.id}, ${vars.NAME:-default} or ${vars.NAME-default}; $${ is a literal ${",
     ],
   ],
   [

@@ -81,7 +81,8 @@ async function withAccount(
   work: (account: ReturnType<typeof openAccount>) => Promise<void>,
 ): Promise<number> {
   context.listenForSignals();
-  const account = openAccount(context.env, context.cwd);
+  context.warnOfEnvFiles();
+  const account = openAccount(context);
   try {
     await work(account);
   } finally {

@@ -1,6 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { parseEnv } from "node:util";
+import { readEnvFiles } from "../../environment/env-files.ts";
+import type { Environment } from "../../environment/parse-dot-env.ts";
 import { TransportError, UsageError } from "../../errors.ts";
 
 /** How the service is reached. */
@@ -9,19 +8,19 @@ export type AgbConfig = { readonly apiKey: string; readonly endpoint: string; re
 const DEFAULT_ENDPOINT = "sdk-api.agb.cloud";
 const DEFAULT_TIMEOUT_MS = 60_000;
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /**
- * Key, endpoint and timeout from the environment, then from the nearest `.env` (protocol §1).
+ * Key, endpoint and timeout from the environment, then from the files named, then from the nearest `.env` (protocol §1).
  * @throws {TransportError} `NO_API_KEY`, `BAD_API_KEY` for one that no header can carry. @throws {UsageError} for a
  * timeout that is no number or an endpoint that is no address.
  */
-export function configFromEnvironment(env: Environment, cwd: string): AgbConfig {
-  const file = env["AGB_API_KEY"] && env["AGB_ENDPOINT"] && env["AGB_TIMEOUT_MS"] ? {} : nearestDotEnv(cwd);
-  const value = (name: string) => env[name] || file[name];
+export function configFromEnvironment(env: Environment, cwd: string, envFiles: readonly string[] = []): AgbConfig {
+  const isWhole = env["AGB_API_KEY"] && env["AGB_ENDPOINT"] && env["AGB_TIMEOUT_MS"];
+  const files = isWhole ? { values: {}, faults: [] } : readEnvFiles(cwd, envFiles);
+  const value = (name: string) => env[name] || files.values[name] || undefined;
   const apiKey = value("AGB_API_KEY");
-  if (apiKey === undefined || apiKey === "") {
-    throw new TransportError("NO_API_KEY", "there is no API key: AGB_API_KEY is not set", {
+  if (apiKey === undefined) {
+    const unread = files.faults.map((fault) => `; ${fault}`).join("");
+    throw new TransportError("NO_API_KEY", `there is no API key: AGB_API_KEY is not set${unread}`, {
       hint: "set AGB_API_KEY in the environment or in .env, or work without a key: --local",
     });
   }
@@ -61,12 +60,4 @@ export function endpointUrl(endpoint: string): string {
     });
   }
   return url.replace(/\/+$/, "");
-}
-
-function nearestDotEnv(cwd: string): Environment {
-  for (let directory = cwd; ; directory = dirname(directory)) {
-    const file = join(directory, ".env");
-    if (existsSync(file)) return parseEnv(readFileSync(file, "utf8"));
-    if (dirname(directory) === directory) return {};
-  }
 }

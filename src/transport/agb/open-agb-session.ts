@@ -16,13 +16,15 @@ import { FileTransfer } from "./file-transfer.ts";
 import { HttpPool } from "./http-pool.ts";
 import { ApiRoute, LinkRoute } from "./tool-caller.ts";
 
+type AccountOptions = Pick<ConnectOptions, "env" | "cwd" | "envFiles" | "retryPolicy">;
+
 /** The account behind the environment's key, for what concerns no single session. `close` frees its sockets. */
-export function openAccount(
-  env: Readonly<Record<string, string | undefined>>,
-  cwd: string,
-  retryPolicy: RetryPolicy = DEFAULT_RETRY_POLICY,
-): { readonly sessions: AgbSessions; readonly client: AgbClient; close(): Promise<void> } {
-  const config = configFromEnvironment(env, cwd);
+export function openAccount({ env, cwd, envFiles, retryPolicy = DEFAULT_RETRY_POLICY }: AccountOptions): {
+  readonly sessions: AgbSessions;
+  readonly client: AgbClient;
+  close(): Promise<void>;
+} {
+  const config = configFromEnvironment(env, cwd, envFiles);
   const pool = new HttpPool({ requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 }, env);
   const client = new AgbClient(config, pool, { budget: new RetryBudget(), policy: retryPolicy });
   return { sessions: new AgbSessions(client, { policy: retryPolicy }), client, close: async () => await pool.close() };
@@ -33,7 +35,7 @@ export function openAccount(
  * @throws {TransportError} `NO_API_KEY`, `BAD_API_KEY`, `UNREACHABLE`, `SESSION_NOT_FOUND`, `SESSION_FAILED`.
  */
 export async function openAgbSession(options: ConnectOptions, concurrency: number): Promise<Session> {
-  const account = openAccount(options.env, options.cwd, options.retryPolicy);
+  const account = openAccount(options);
   try {
     const { details, origin } = await reachSession(account.sessions, options);
     const { client, sessions } = account;

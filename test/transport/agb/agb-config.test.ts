@@ -50,5 +50,12 @@ describe("the API key", () => {
     expect(code({})).toBe("NO_API_KEY");
     writeFileSync(join(cwd, ".env"), "AGB_API_KEY=from-file\n");
     expect([code({}), code({ AGB_API_KEY: "from-env" })]).toEqual(["from-file", "from-env"]);
+    writeFileSync(join(cwd, ".env"), "\ufeffAGB_API_KEY=first-line\nAGB_ENDPOINT=\n");
+    expect(configFromEnvironment({}, cwd)).toMatchObject({
+      apiKey: "first-line",
+      endpoint: "https://sdk-api.agb.cloud",
+    });
+    writeFileSync(join(cwd, "other"), "AGB_API_KEY=named\n");
+    expect(configFromEnvironment({}, cwd, ["other"]).apiKey).toBe("named");
   });
 });
