@@ -218,8 +218,10 @@ function addEmulator(program: Command, lazily: Lazily): void {
   ];
   add(program, "emulator", "an AGB-compatible server on loopback over a local directory", examples)
     .option("--port <port>", "port; any free one if left out", "0")
+    .option("--host <address>", "address to listen on, 127.0.0.1 if left out; any other lets the network in")
+    .option("--allow-origin <origin...>", "web pages that may use it, such as http://localhost:3000; none if left out")
     .option("--root <dir>", "where the sessions' files live; a temporary directory if left out")
-    .option("--api-key <key>", "the key that clients must send")
+    .option("--api-key <key>", "the key that clients must send; a new one at each start if left out")
     .option("--latency <time>", "added to every answer, such as 50ms")
     .option("--transfer-lag <time>", "until a file transfer has arrived, such as 300ms")
     .option("--fault <spec>", "faults to inject, such as 500:0.05,429,reset,timeout,slow")

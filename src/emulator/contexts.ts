@@ -30,16 +30,27 @@ export type Contexts = {
   create(name: string): StoreContext;
   /** The file-transfer context of a session, made at the first use (protocol §9). */
   ofSession(sessionId: string): StoreContext;
+  /** What all of them hold together. */
+  readonly total: { readonly objects: number; readonly bytes: number };
   put(context: StoreContext, stored: StoredFile): void;
   drop(context: StoreContext, path: string): boolean;
   /** Empties it; it is "clearing" until `done` is called. */
   clear(context: StoreContext): void;
   remove(context: StoreContext): void;
+  /** Removes every one: nobody can reach what is in them when the emulator has ended. */
+  removeAll(): void;
 };
 
 export function makeContexts(): Contexts {
   const contexts = new Map<string, StoreContext>();
   const internal = new Map<string, StoreContext>();
+  const total = { objects: 0, bytes: 0 };
+
+  const discard = ({ file, sizeBytes }: StoredFile): void => {
+    rmSync(file, { force: true });
+    total.objects -= 1;
+    total.bytes -= sizeBytes;
+  };
 
   const make = (name: string, sessionId: string | undefined): StoreContext => {
     const now = new Date();
@@ -58,11 +69,12 @@ export function makeContexts(): Contexts {
   };
 
   const empty = (context: StoreContext): void => {
-    for (const { file } of context.objects.values()) rmSync(file, { force: true });
+    for (const stored of context.objects.values()) discard(stored);
     context.objects.clear();
   };
 
   return {
+    total,
     get: (id) => contexts.get(id),
     byName: (name) => [...contexts.values()].find((context) => context.name === name),
     list: () => [...contexts.values()].filter((context) => context.sessionId === undefined),
@@ -76,18 +88,25 @@ export function makeContexts(): Contexts {
       const old = context.objects.get(stored.path);
       context.objects.set(stored.path, stored);
       context.lastUsedAt = stored.storedAt;
-      if (old !== undefined) rmSync(old.file, { force: true });
+      total.objects += 1;
+      total.bytes += stored.sizeBytes;
+      if (old !== undefined) discard(old);
     },
     drop: (context, path) => {
       const stored = context.objects.get(path);
       if (stored === undefined) return false;
       context.objects.delete(path);
-      rmSync(stored.file, { force: true });
+      discard(stored);
       return true;
     },
     clear: (context) => {
       empty(context);
       context.state = "clearing";
+    },
+    removeAll: () => {
+      for (const context of contexts.values()) empty(context);
+      contexts.clear();
+      internal.clear();
     },
     remove: (context) => {
       empty(context);

@@ -27,11 +27,15 @@ export type Verdicts = {
 export type MissingTool = string;
 
 export type EmulatorOptions = {
-  /** Default 0: any free port. Always on 127.0.0.1. */
+  /** Default 0: any free port. */
   readonly port?: number;
+  /** Where to listen. Default "127.0.0.1"; any other than loopback lets the network in, as far as it has the key. */
+  readonly host?: string;
+  /** Origins of web pages that may use it, such as "http://localhost:3000". Default: none. */
+  readonly allowedOrigins?: readonly string[];
   /** Where sessions and stored objects live. Default: a new temporary directory, removed by `close`. */
   readonly rootDir?: string;
-  /** The only key that is accepted. Default "ako-local". */
+  /** The only key that is accepted. Default: a random one, see `Emulator.apiKey`. */
   readonly apiKey?: string;
   /** How a wrong key is refused. Default 400, as the sister product does (protocol §10). */
   readonly badKeyStatus?: 400 | 401 | 403;
@@ -85,6 +89,22 @@ export type EmulatorOptions = {
   readonly readOnlyPaths?: readonly string[];
   /** Size of each session's disk (a tmpfs), so that commands too see a full one. Needs the shell. Default: no limit. */
   readonly diskBytes?: number;
+  /** Connections at a time that have not shown a key yet; one more, and the oldest is closed. Default 512. */
+  readonly maxStrangers?: number;
+  /** Real milliseconds in which the head of a request must have come. Default 10 seconds. */
+  readonly headTimeoutMs?: number;
+  /** How many requests `Emulator.requests` remembers. Default 10,000. */
+  readonly keptRequests?: number;
+  /** How many bytes of their arguments; older ones lose them. Default 64 MiB. */
+  readonly keptArgsBytes?: number;
+  /** Most sessions that run at a time. Default 1,000. */
+  readonly maxSessions?: number;
+  /** Most contexts. Default 1,000. */
+  readonly maxContexts?: number;
+  /** Most objects of all contexts together. Default 100,000. */
+  readonly maxObjects?: number;
+  /** Most bytes of all objects together. Default 8 GiB. */
+  readonly maxStoredBytes?: number;
   /** Called before each request is acted on; what it gives decides the fate of the request. */
   readonly onRequest?: (request: RequestInfo) => Action | undefined | Promise<Action | undefined>;
 };
@@ -108,11 +128,12 @@ const defaultVerdicts: Verdicts = {
   umask: 0o022,
 };
 
-/** The options with every default filled in. */
-export function settingsOf(options: EmulatorOptions): Settings {
+/** The options with every default filled in; the key is made by whoever starts the server. */
+export function settingsOf(options: EmulatorOptions, apiKey: string): Settings {
   return {
     port: 0,
-    apiKey: "ako-local",
+    host: "127.0.0.1",
+    allowedOrigins: [],
     badKeyStatus: 400,
     latencyMs: 0,
     clockSpeed: 1,
@@ -135,7 +156,16 @@ export function settingsOf(options: EmulatorOptions): Settings {
     idleMs: 5 * 60_000,
     finishedMs: 60_000,
     readOnlyPaths: [],
+    maxStrangers: 512,
+    headTimeoutMs: 10_000,
+    keptRequests: 10_000,
+    keptArgsBytes: 64 * 1024 * 1024,
+    maxSessions: 1000,
+    maxContexts: 1000,
+    maxObjects: 100_000,
+    maxStoredBytes: 8 * 1024 ** 3,
     ...options,
+    apiKey,
     verdicts: { ...defaultVerdicts, ...options.verdicts },
   };
 }

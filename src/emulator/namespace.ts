@@ -31,6 +31,8 @@ export type RunResult = {
   /** As a shell would give it: 128 + signal where one ended it. */
   readonly exitCode: number;
   readonly isTimedOut: boolean;
+  /** It wrote more than anybody keeps, and was killed for it. */
+  readonly isTooLong: boolean;
 };
 
 /** The inside of one session for commands: its tree is `/`, its processes see one another and no others. */
@@ -246,6 +248,9 @@ function escaped(path: string): string {
   return path.replace(/[\s\\#]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
 }
 
+/** The most that is kept of what a program writes: it is answered in one message. */
+const outputAtMostBytes = 64 * 1024 * 1024;
+
 /** Output that is still under way when the program has ended: a background child may hold the pipe open for ever. */
 const drainMs = 20;
 
@@ -258,8 +263,14 @@ async function run(enter: readonly string[], request: RunRequest): Promise<RunRe
   });
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
-  child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
-  child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+  let keptBytes = 0;
+  const keepIn = (kept: Buffer[]) => (chunk: Buffer) => {
+    keptBytes += chunk.length;
+    if (keptBytes <= outputAtMostBytes) kept.push(chunk);
+    else killGroup(child, "SIGKILL");
+  };
+  child.stdout.on("data", keepIn(stdout));
+  child.stderr.on("data", keepIn(stderr));
   let isTimedOut = false;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -279,7 +290,8 @@ async function run(enter: readonly string[], request: RunRequest): Promise<RunRe
       clearTimeout(drain);
       child.stdout.destroy();
       child.stderr.destroy();
-      resolve({ stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr), exitCode, isTimedOut });
+      const isTooLong = keptBytes > outputAtMostBytes;
+      resolve({ stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr), exitCode, isTimedOut, isTooLong });
     };
     child.once("exit", (code, signal) => {
       clearTimeout(timer);

@@ -7,6 +7,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Contexts, StoreContext, StoredFile } from "./contexts.ts";
 import type { Reply } from "./reply.ts";
+import { errnoOf, SessionFilesError } from "./session-files-error.ts";
 
 /** Life of a presigned URL (protocol §8.2). */
 const urlLifeSeconds = 3600;
@@ -23,21 +24,23 @@ export type ObjectStore = {
   ): { readonly target: string; readonly expires: number };
   /** Which context and object a path means; undefined for none. */
   objectAt(path: string): { readonly context: StoreContext; readonly name: string } | undefined;
-  /** Stores the body; `isStored` false only pretends to. */
-  put(
-    path: string,
-    query: URLSearchParams,
-    headers: IncomingHttpHeaders,
-    body: Readable,
-    isStored: boolean,
-  ): Promise<Reply>;
-  get(path: string, query: URLSearchParams): Reply;
+  /** The refusal of a request whose signature or head is not what the URL was made for; undefined if it may go on. */
+  refusal(method: string, path: string, query: URLSearchParams, headers: IncomingHttpHeaders): Reply | undefined;
+  /** Stores the body of a request that is not refused; `isStored` false only pretends to. */
+  put(path: string, body: Readable, isStored: boolean): Promise<Reply>;
+  get(path: string): Reply;
   /** Keeps a copy of `bytes` as an object. */
   keep(context: StoreContext, path: string, bytes: Readable): Promise<void>;
   open(stored: StoredFile): Readable;
 };
 
-export function makeObjectStore(contexts: Contexts, directory: string): ObjectStore {
+/** How much there may be in all contexts together. */
+export type StoreLimits = { readonly maxStoredBytes: number; readonly maxObjects: number };
+
+/** @param directory holds the objects, under names that are never used twice. */
+export function makeObjectStore(contexts: Contexts, directory: string, limits: StoreLimits): ObjectStore {
+  /** Of objects that are being received. */
+  let arrivingBytes = 0;
   const secret = randomBytes(32);
   const signature = (operation: string, path: string, expires: string): Buffer =>
     createHmac("sha256", secret).update(`${operation}\n${path}\n${expires}`).digest();
@@ -48,13 +51,20 @@ export function makeObjectStore(contexts: Contexts, directory: string): ObjectSt
     return context === undefined ? undefined : { context, name: Buffer.from(encoded, "base64url").toString("utf8") };
   };
 
-  /** The refusal of a bad or old signature, or undefined. */
-  const refusal = (operation: "put" | "get", path: string, query: URLSearchParams): Reply | undefined => {
+  const refusal: ObjectStore["refusal"] = (method, path, query, headers) => {
+    const operation = method === "PUT" ? "put" : method === "GET" ? "get" : undefined;
+    if (operation === undefined) return xml(405, "MethodNotAllowed");
     const expires = query.get("expires") ?? "";
     const given = Buffer.from(query.get("signature") ?? "", "hex");
     const right = signature(operation, path, expires);
     if (given.length !== right.length || !timingSafeEqual(given, right)) return xml(403, "SignatureDoesNotMatch");
-    return Number(expires) * 1000 < Date.now() ? xml(403, "AccessDenied") : undefined;
+    if (Number(expires) * 1000 < Date.now()) return xml(403, "AccessDenied");
+    if (operation === "get") return undefined;
+    // What was not part of the request for the URL changes the string that is signed (protocol §9, PUT headers).
+    if (headers["content-type"] !== undefined) return xml(403, "SignatureDoesNotMatch");
+    if (headers.authorization !== undefined) return xml(400, "InvalidArgument");
+    if (objectAt(path) === undefined) return xml(404, "NoSuchBucket");
+    return Number(headers["content-length"] ?? 0) > limits.maxStoredBytes ? xml(400, "EntityTooLarge") : undefined;
   };
 
   const receive = async (body: Readable): Promise<{ file: string; sizeBytes: number; etag: string }> => {
@@ -62,12 +72,15 @@ export function makeObjectStore(contexts: Contexts, directory: string): ObjectSt
     const hash = createHash("md5");
     let sizeBytes = 0;
     try {
+      if (contexts.total.objects >= limits.maxObjects) throw new SessionFilesError("ENOSPC");
       await pipeline(
         body,
         async function* (source: AsyncIterable<Buffer>) {
           for await (const chunk of source) {
             hash.update(chunk);
             sizeBytes += chunk.length;
+            arrivingBytes += chunk.length;
+            if (contexts.total.bytes + arrivingBytes > limits.maxStoredBytes) throw new SessionFilesError("ENOSPC");
             yield chunk;
           }
         },
@@ -76,6 +89,8 @@ export function makeObjectStore(contexts: Contexts, directory: string): ObjectSt
     } catch (error) {
       await rm(file, { force: true });
       throw error;
+    } finally {
+      arrivingBytes -= sizeBytes;
     }
     return { file, sizeBytes, etag: hash.digest("hex").toUpperCase() };
   };
@@ -94,25 +109,23 @@ export function makeObjectStore(contexts: Contexts, directory: string): ObjectSt
       return { target: `${target}?expires=${expires}&signature=${proof}`, expires };
     },
     objectAt,
-    put: async (path, query, headers, body, isStored) => {
-      const refused = refusal("put", path, query);
+    refusal,
+    put: async (path, body, isStored) => {
       const object = objectAt(path);
-      // What was not part of the request for the URL changes the string that is signed (protocol §9, PUT headers).
-      const reply =
-        refused ??
-        (headers["content-type"] === undefined ? undefined : xml(403, "SignatureDoesNotMatch")) ??
-        (headers.authorization === undefined ? undefined : xml(400, "InvalidArgument")) ??
-        (object === undefined ? xml(404, "NoSuchBucket") : undefined);
-      if (reply !== undefined || object === undefined || !isStored) {
+      if (object === undefined) return xml(404, "NoSuchBucket");
+      if (!isStored) {
         for await (const _ of body);
-        return reply ?? { status: 200, headers: {}, body: "" };
+        return { status: 200, headers: {}, body: "" };
       }
-      const etag = await keep(object.context, object.name, body);
-      return { status: 200, headers: { etag: `"${etag}"` }, body: "" };
+      try {
+        const etag = await keep(object.context, object.name, body);
+        return { status: 200, headers: { etag: `"${etag}"` }, body: "" };
+      } catch (error) {
+        if (errnoOf(error) !== "ENOSPC") throw error;
+        return { ...xml(400, "EntityTooLarge"), headers: { "content-type": "application/xml", connection: "close" } };
+      }
     },
-    get: (path, query) => {
-      const refused = refusal("get", path, query);
-      if (refused !== undefined) return refused;
+    get: (path) => {
       const object = objectAt(path);
       const stored = object?.context.objects.get(object.name);
       if (stored === undefined) return xml(404, "NoSuchKey");

@@ -34,3 +34,9 @@ export const sessionNotFound = (): Reply =>
 /** Tool calls name the loss of a session differently (protocol §5.1, §10). */
 export const toolSessionNotFound = (): Reply =>
   refuse(200, "InvalidSession.NotFound", "Resource [Session] is not found");
+
+/** What an account is told that has as many as it may have (protocol §4.1, §10). */
+export function quotaExceeded(): Reply {
+  const errMsg = "quota exceeded";
+  return succeed({ success: false, errMsg }, { success: false, code: "QuotaExceeded", message: errMsg });
+}

@@ -3,9 +3,9 @@ import type { Contexts, StoreContext } from "./contexts.ts";
 import type { Settings } from "./emulator-options.ts";
 import { isRecord, type JsonRecord, numberAt, parseRecord, textAt, textMap } from "./json-values.ts";
 import type { ObjectStore } from "./object-store.ts";
-import { plain, type Reply, refuse, sessionNotFound, succeed, toolSessionNotFound } from "./reply.ts";
+import { plain, quotaExceeded, type Reply, refuse, sessionNotFound, succeed, toolSessionNotFound } from "./reply.ts";
 import { transferDirectory } from "./session-tree.ts";
-import { type Mounted, type Session, type Sessions, visibleLabels } from "./sessions.ts";
+import { type Mounted, type Session, type Sessions, setLabels, visibleLabels } from "./sessions.ts";
 import type { ToolDescription } from "./tool-catalogue.ts";
 import type { Honesty, ToolRunner } from "./tools/call-tool.ts";
 
@@ -20,8 +20,8 @@ export type Call = {
 export type Router = {
   /** The answer to a call of the service; undefined for a path that is not served. */
   answer(method: string, call: Call): Promise<Reply | undefined>;
-  /** The answer of a session's link. */
-  answerLink(sessionId: string, token: string, call: Call): Promise<Reply>;
+  /** The answer of a session's link, whose token was looked at. */
+  answerLink(sessionId: string, call: Call): Promise<Reply>;
 };
 
 export type Parts = {
@@ -68,10 +68,9 @@ export function makeRouter(parts: Parts): Router {
       const handler = routes[`${method} ${call.path}`];
       return handler === undefined ? undefined : await handler(call);
     },
-    answerLink: async (sessionId, token, call) => {
+    answerLink: async (sessionId, call) => {
       const session = sessions.find(sessionId);
-      if (session === undefined || session.token !== token)
-        return plain(502, { code: 502, message: "no such session" });
+      if (session === undefined) return plain(502, { code: 502, message: "no such session" });
       const name = textAt(call.body, "tool") ?? "";
       if (!tools.has(name)) return plain(404, { code: 404, message: `Unknown tool: ${name}` });
       const given = call.body["args"];
@@ -85,13 +84,14 @@ export function makeRouter(parts: Parts): Router {
 
 function sessionRoutes({ settings, sessions, sync, offered, baseUrl }: Parts): Readonly<Record<string, Handler>> {
   const toolList = () => JSON.stringify(offered.map(({ name, server }) => ({ name, server })));
+  const resourceUrl = ({ id }: Session) => `${baseUrl()}/resource/${id}?resourceId=${id}`;
   const details = (session: Session) => ({
     sessionId: session.id,
     success: true,
     errMsg: "",
     appInstanceId: session.id,
     resourceId: session.id,
-    resourceUrl: `${baseUrl()}/resource/${session.id}`,
+    resourceUrl: resourceUrl(session),
     taskId: "",
     networkInterfaceIp: "127.0.0.1",
     linkUrl: settings.link ? `${baseUrl()}/link/${session.id}` : "",
@@ -118,6 +118,7 @@ function sessionRoutes({ settings, sessions, sync, offered, baseUrl }: Parts): R
       const seconds = numberAt(body, "timeout");
       const mounts = mountsOf(body["persistenceDataList"]);
       const idleMs = seconds !== undefined && seconds > 0 ? seconds * 1000 : undefined;
+      if (sessions.list().length >= settings.maxSessions) return quotaExceeded();
       const session = await sessions.create({ imageId, labels, idleMs, mounts });
       sync.loadMounts(session);
       return succeed(details(session));
@@ -135,7 +136,7 @@ function sessionRoutes({ settings, sessions, sync, offered, baseUrl }: Parts): R
       return succeed({});
     }),
     "POST /mcp/getMcpResource": ofBody((session) =>
-      succeed({ sessionId: session.id, resourceUrl: `${baseUrl()}/resource/${session.id}`, desktopInfo: {} }),
+      succeed({ sessionId: session.id, resourceUrl: resourceUrl(session), desktopInfo: desktopInfoOf(session) }),
     ),
     "POST /mcp/listTools": () => succeed(JSON.stringify(offered.map((tool) => ({ ...tool, tool: tool.name })))),
     "GET /sdk/ListSession": ({ query }) => {
@@ -158,7 +159,7 @@ function sessionRoutes({ settings, sessions, sync, offered, baseUrl }: Parts): R
       if (session === undefined) return sessionNotFound();
       const labels = textMap(query.get("Labels") ?? "");
       if (labels === undefined) return refuse(400, "InvalidParameter.Labels", "Labels are not a map of texts");
-      session.labels.push({ labels, visibleAt: performance.now() + settings.labelLagMs });
+      setLabels(session, labels, settings.labelLagMs);
       return succeed({});
     },
     "GET /sdk/GetLabel": ({ query }) => {
@@ -209,9 +210,8 @@ function contextRoutes({
       const name = query.get("name") ?? "";
       const found = id === "" ? contexts.byName(name) : contexts.get(id);
       if (found !== undefined) return succeed(describe(found));
-      return query.get("allowCreate") === "true" && name !== ""
-        ? succeed(describe(contexts.create(name)))
-        : noContext();
+      if (query.get("allowCreate") !== "true" || name === "") return noContext();
+      return contexts.list().length < settings.maxContexts ? succeed(describe(contexts.create(name))) : quotaExceeded();
     },
     "POST /sdk/ModifyContext": ofQuery("id", (context, query) => {
       context.name = query.get("name") ?? context.name;
@@ -283,6 +283,11 @@ function contextRoutes({
       return succeed([{ contextId, contextType: "file_transfer", contextPath: `${transferDirectory}/` }]);
     },
   };
+}
+
+/** The keys of protocol §4.2; there is no desktop behind them. */
+function desktopInfoOf({ id }: Session): JsonRecord {
+  return { appId: "", authCode: "", connectionProperties: "", resourceId: id, resourceType: "", ticket: "" };
 }
 
 function mountsOf(value: unknown): readonly Mounted[] {

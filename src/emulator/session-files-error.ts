@@ -14,6 +14,7 @@ const texts: Readonly<Record<string, string>> = {
   EPERM: "Operation not permitted",
   EBUSY: "Device or resource busy",
   EEXIST: "File exists",
+  EFBIG: "File too large",
   EINVAL: "Invalid argument",
   EISDIR: "Is a directory",
   ELOOP: "Too many levels of symbolic links",

@@ -198,6 +198,14 @@ async function closeNamespace(session: Session): Promise<void> {
   await namespace?.close();
 }
 
+/** Replaces the labels; they become readable after `lagMs`. What can no longer be read is forgotten. */
+export function setLabels(session: Session, labels: Labels, lagMs: number): void {
+  const now = performance.now();
+  const visible = session.labels.findLastIndex(({ visibleAt }) => visibleAt <= now);
+  session.labels.splice(0, visible);
+  session.labels.push({ labels, visibleAt: now + lagMs });
+}
+
 /** The labels that have become readable. */
 export function visibleLabels(session: Session): Labels {
   const now = performance.now();

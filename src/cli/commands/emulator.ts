@@ -11,6 +11,8 @@ import { exitCodes } from "../exit-code.ts";
 
 type Options = {
   readonly port: string;
+  readonly host?: string;
+  readonly allowOrigin?: readonly string[];
   readonly root?: string;
   readonly apiKey?: string;
   readonly latency?: string;
@@ -31,6 +33,9 @@ export async function run(context: Context, options: Options): Promise<number> {
   const emulator = await startEmulator({
     port,
     ...parseBehaviour(options.behave ?? []),
+    ...(options.host === undefined ? {} : { host: options.host }),
+    allowedOrigins: (options.allowOrigin ?? []).map(originOf),
+    keptRequests: 0,
     ...(options.root === undefined ? {} : { rootDir: options.root }),
     ...(options.apiKey === undefined ? {} : { apiKey: options.apiKey }),
     ...(options.latency === undefined ? {} : { latencyMs: duration("--latency", options.latency) }),
@@ -42,8 +47,17 @@ export async function run(context: Context, options: Options): Promise<number> {
   const { console } = context;
   console.print(`AGB emulator on ${emulator.url}`);
   console.print(`  export AGB_ENDPOINT=${emulator.url} AGB_API_KEY=${printable(emulator.apiKey)}`);
+  if (emulator.hostNotice !== undefined) console.warn(emulator.hostNotice);
   if (emulator.shellNotice !== undefined) console.warn(emulator.shellNotice);
   if (!context.signal.aborted) await once(context.signal, "abort");
   await emulator.close();
   return exitCodes.done;
+}
+
+function originOf(text: string): string {
+  const origin = URL.canParse(text) ? new URL(text).origin : "null";
+  if (origin !== "null" && new URL(text).href === `${origin}/`) return origin;
+  throw new UsageError(`--allow-origin ${text} is not the origin of a page`, {
+    hint: "write scheme, host and port as a browser sends them: --allow-origin http://localhost:3000",
+  });
 }

@@ -8,6 +8,9 @@ export type Snapshot = ReadonlyMap<string, { readonly isDirectory: boolean; read
 
 type Event = { readonly eventType: "create" | "modify" | "delete"; readonly path: string; readonly pathType: string };
 
+/** Directories of a session that are remembered, those asked about last. */
+const watchedAtMost = 100;
+
 /**
  * get_file_change (protocol §6.8): what happened below a directory since the last call for it; the first call gives
  * `[]`. A new file gives create and modify, as the kernel's events do. Several changes between two calls count once.
@@ -29,7 +32,10 @@ export function getFileChange({ session, args }: ToolCall): ToolAnswer {
     return failure(-32602, `Failed to get file change: ${path}, error: ${strerror(errno)}`);
   }
   const before = session.snapshots.get(directory);
+  session.snapshots.delete(directory);
   session.snapshots.set(directory, now);
+  const [longestUnasked] = session.snapshots.keys();
+  if (session.snapshots.size > watchedAtMost && longestUnasked !== undefined) session.snapshots.delete(longestUnasked);
   return answer(JSON.stringify(before === undefined ? [] : eventsBetween(before, now)));
 }
 

@@ -23,6 +23,8 @@ import type { Session } from "../sessions.ts";
 import { answer, done, failure, type ToolAnswer, type ToolCall } from "./tool-answer.ts";
 
 const isSuperuser = process.getuid?.() === 0;
+/** The most of a file that one answer holds. */
+const readAtMostBytes = 128 * 1024 * 1024;
 const noFollow = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** read_file (protocol §6.1): a byte range as text, or as base64 with `format: "binary"`. */
@@ -45,7 +47,9 @@ function readBytes(call: ToolCall, path: string, offset: number, length: number)
     const file = openSync(place.path, constants.O_RDONLY | noFollow);
     try {
       const available = Math.max(0, fstatSync(file).size - offset);
-      const bytes = Buffer.allocUnsafe(length > 0 ? Math.min(length, available) : available);
+      const wanted = length > 0 ? Math.min(length, available) : available;
+      if (wanted > readAtMostBytes) throw new SessionFilesError("EFBIG");
+      const bytes = Buffer.allocUnsafe(wanted);
       let filled = 0;
       while (filled < bytes.length) {
         const count = readSync(file, bytes, filled, bytes.length - filled, offset + filled);

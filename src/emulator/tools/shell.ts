@@ -8,6 +8,7 @@ const defaultTimeoutMs = 1000;
 const maxTimeoutMs = 50_000;
 /** How long a command runs whose connection is about to break half-way. */
 const halfRunMs = 5;
+const tooLong = "the output is too long for one answer";
 
 /** shell (protocol §7): one command in a fresh `sh`. `searchPath` is its PATH. */
 export async function runShell(call: ToolCall, namespace: Namespace, searchPath: string): Promise<ToolAnswer> {
@@ -44,6 +45,7 @@ function environment(call: ToolCall, searchPath: string): Readonly<Record<string
 /** Output is decoded as UTF-8; other bytes arrive damaged, as through any service that answers in JSON. */
 function describe(result: RunResult, form: "A" | "B" | "C"): ToolAnswer {
   if (result.isTimedOut) return failure(-1, "[timeout]");
+  if (result.isTooLong) return failure(-1, tooLong);
   const { exitCode } = result;
   const stdout = result.stdout.toString("utf8");
   const stderr = result.stderr.toString("utf8");
@@ -81,6 +83,7 @@ export async function runCode(call: ToolCall, namespace: Namespace, searchPath: 
     timeoutMs: call.isHalf ? halfRunMs : seconds * 1000,
   });
   if (result.isTimedOut) return failure(-1, "[timeout]");
+  if (result.isTooLong) return failure(-1, tooLong);
   const stdout = result.stdout.toString("utf8");
   const stderr = result.stderr.toString("utf8");
   return answer(
