@@ -43,8 +43,20 @@ function baseChangesOf(
     else records.set(path, after);
     changes.push({ path, after });
   };
-  for (const step of applied) if (step.op === "move" && step.before.kind !== "directory") record(step.from, undefined);
-  for (const step of applied) recordStep(step, records, record);
+  const held = new Map<Step, BaseEntry | undefined>();
+  for (const step of applied) {
+    if (step.op !== "move" || !step.held) continue;
+    held.set(step, records.get(step.from));
+    record(step.from, undefined);
+  }
+  for (const step of applied) {
+    if (step.op === "move" && step.before.kind !== "directory") {
+      // What base did not know, or knew otherwise, is somebody's work at its new place too, and nobody's to delete (S8, S9).
+      const known = step.held ? held.get(step) : records.get(step.from);
+      if (!step.held) record(step.from, undefined);
+      if (known !== undefined) record(step.to, known);
+    } else recordStep(step, records, record);
+  }
   return changes;
 }
 
@@ -64,8 +76,7 @@ function recordStep(step: Step, records: Map<WorkspacePath, BaseEntry>, record: 
       record(step.path, { entry: { kind: "link", target: step.target } });
       return;
     case "move":
-      if (step.before.kind === "directory") moveSubtree(step.from, step.to, records, record);
-      else record(step.to, { entry: step.before });
+      moveSubtree(step.from, step.to, records, record);
       return;
     case "set-mode": {
       const known = records.get(step.path);

@@ -4,7 +4,7 @@ import type { Step } from "../plan/plan.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Entry } from "../tree/entry.ts";
-import { sameContent } from "../tree/entry.ts";
+import { isAsSeen } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { childPath, parentPath, statePath } from "../tree/workspace-path.ts";
 
@@ -70,7 +70,8 @@ export class SetAside {
           const digest = digests.get(at);
           const isAsPlanned = step.before?.kind === "file" && digest !== undefined && digest === step.before.digest;
           const found = isAsPlanned ? step.before : await this.#look(at, digest, signal);
-          if (found !== undefined && !isAsPlanned && !sameContent(found, step.before)) {
+          const isForeign = step.before === undefined || !isAsSeen(found, step.before);
+          if (found !== undefined && !isAsPlanned && isForeign) {
             foreign.set(index, found);
             await this.#putBack(aside, signal);
           }

@@ -5,7 +5,7 @@ import type { Conflict, PlannedStep, Step } from "../plan/plan.ts";
 import { backupName } from "../state/backups.ts";
 import type { MoveOptions, Transport } from "../transport/transport.ts";
 import type { Entry } from "../tree/entry.ts";
-import { isClosed, OWNER_ALL, sameContent } from "../tree/entry.ts";
+import { isAsSeen, isClosed, OWNER_ALL } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, childPath, parentPath, ROOT, statePath } from "../tree/workspace-path.ts";
@@ -146,7 +146,7 @@ export class StepRun {
         .filter(({ before }) => before.kind === "link")
         .map(async ({ index, path, before }) => {
           const actual = await this.#limit(() => this.#transport.stat(path, this.#signal));
-          if (!sameContent(actual, before)) this.#settleAsConflict(index, actual ?? before, "changed");
+          if (!isAsSeen(actual, before)) this.#settleAsConflict(index, actual ?? before, "changed");
         }),
     );
   }

@@ -47,6 +47,17 @@ export function sameContent(one: Entry | undefined, other: Entry | undefined): b
   return one.kind === other.kind && (one.kind === "directory" || one.kind === "special");
 }
 
+/**
+ * True when `found` is still what a plan saw. A scan that looks at no more than it must knows of some entries their kind
+ * alone: then the kind is all that can have changed.
+ */
+export function isAsSeen(found: Entry | undefined, seen: Entry): boolean {
+  if (found === undefined || found.kind !== seen.kind) return false;
+  if (seen.kind === "file" && seen.digest === undefined) return true;
+  if (seen.kind === "link" && seen.target === undefined) return true;
+  return sameContent(found, seen);
+}
+
 /** True when modes agree or one of them is not known. Links and special files have none. */
 export function sameMode(one: Entry, other: Entry): boolean {
   if (!("mode" in one) || !("mode" in other)) return true;
