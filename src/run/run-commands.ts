@@ -176,10 +176,10 @@ class FollowedOutput {
     job: BackgroundJob,
     signal: AbortSignal,
   ): Promise<{ readonly exitCode: number | undefined; readonly isBehind: boolean }> {
-    const { exitCode, sizeBytes, output } = await job.look(this.#offset, CHUNK_BYTES, signal);
-    this.#offset += output.byteLength;
-    this.#take(this.#decoder.decode(output, { stream: true }));
-    return { exitCode, isBehind: this.#offset < sizeBytes };
+    const { exitCode, output } = await job.look({ outputAt: this.#offset, mostBytes: CHUNK_BYTES }, signal);
+    this.#offset += output.bytes.byteLength;
+    this.#take(this.#decoder.decode(output.bytes, { stream: true }));
+    return { exitCode, isBehind: this.#offset < output.sizeBytes };
   }
 
   /** The last line may lack its end. */

@@ -4,13 +4,15 @@ import pLimit from "p-limit";
 import { hasCode, TransportError } from "../errors.ts";
 import { printable } from "../tree/printable.ts";
 import { codeOfStderr } from "./agb/error-text.ts";
-import { BackgroundJob, type JobView } from "./background-job.ts";
+import { BackgroundJob, type JobStream, type JobView } from "./background-job.ts";
 import type { ShellRequest, ShellResult } from "./transport.ts";
 
 /** Bytes of the answer in one page: as base64 still far below what is known to pass (protocol §14, response cap). */
 const PAGE_BYTES = 32_000;
 const LEAST_PAGE_BYTES = 1000;
 const PAGES_AT_A_TIME = 8;
+/** Characters of what a failed command said last. */
+const LAST_ERRORS = 300;
 const FIRST_POLL_MS = 50;
 const LONGEST_POLL_MS = 1000;
 /** Hashing a hundred gigabytes takes minutes; an hour means that something is stuck. */
@@ -32,10 +34,10 @@ export async function askInBackground(
   try {
     const startedMs = performance.now();
     for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(LONGEST_POLL_MS, pauseMs * 1.5)) {
-      const { exitCode, sizeBytes, output } = await page(job, 0, PAGE_BYTES, signal);
-      if (exitCode === 0) return await fetchRest(job, output, sizeBytes, signal);
+      const { exitCode, output, errors } = await page(job, 0, PAGE_BYTES, signal);
+      if (exitCode === 0) return await fetchRest(job, output, signal);
       if (exitCode !== undefined) {
-        const reason = await job.lastErrors(signal);
+        const reason = errors.bytes.toString("utf8").slice(-LAST_ERRORS);
         throw new TransportError(codeOfStderr(reason), `${what}: ${printable(reason.trim()) || `status ${exitCode}`}`);
       }
       if (performance.now() - startedMs > LONGEST_MS) {
@@ -49,11 +51,15 @@ export async function askInBackground(
   }
 }
 
-async function fetchRest(job: BackgroundJob, first: Buffer, sizeBytes: number, signal: AbortSignal): Promise<string> {
+async function fetchRest(
+  job: BackgroundJob,
+  { sizeBytes, bytes: first }: JobStream,
+  signal: AbortSignal,
+): Promise<string> {
   const limit = pLimit(PAGES_AT_A_TIME);
   const offsets = Array.from({ length: Math.ceil(sizeBytes / PAGE_BYTES) }, (_, page) => page * PAGE_BYTES).slice(1);
   const rest = await Promise.all(
-    offsets.map((offset) => limit(async () => (await page(job, offset, PAGE_BYTES, signal)).output)),
+    offsets.map((offset) => limit(async () => (await page(job, offset, PAGE_BYTES, signal)).output.bytes)),
   );
   return Buffer.concat([first, ...rest])
     .toString("latin1")
@@ -61,15 +67,16 @@ async function fetchRest(job: BackgroundJob, first: Buffer, sizeBytes: number, s
 }
 
 /** One page; in halves where the session cuts even that off. */
-async function page(job: BackgroundJob, offset: number, sizeBytes: number, signal: AbortSignal): Promise<JobView> {
+async function page(job: BackgroundJob, outputAt: number, mostBytes: number, signal: AbortSignal): Promise<JobView> {
   try {
-    return await job.look(offset, sizeBytes, signal);
+    return await job.look({ outputAt, mostBytes }, signal);
   } catch (error) {
-    if (!hasCode(error, "BAD_ANSWER") || sizeBytes < LEAST_PAGE_BYTES) throw error;
-    const half = Math.ceil(sizeBytes / 2);
-    const one = await page(job, offset, half, signal);
-    const other = await page(job, offset + half, half, signal);
+    if (!hasCode(error, "BAD_ANSWER") || mostBytes < LEAST_PAGE_BYTES) throw error;
+    const half = Math.ceil(mostBytes / 2);
+    const one = await page(job, outputAt, half, signal);
+    const other = await page(job, outputAt + half, half, signal);
     // The first look says whether the job had ended before any of this was read.
-    return { ...one, output: Buffer.concat([one.output, other.output]) };
+    const bytes = Buffer.concat([one.output.bytes, other.output.bytes]);
+    return { ...one, output: { ...one.output, bytes } };
   }
 }

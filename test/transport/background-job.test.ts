@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { runCommands } from "../../src/run/run-commands.ts";
@@ -30,13 +30,13 @@ function fewPrograms(): string {
 }
 
 async function pidOf(job: BackgroundJob, directory: string): Promise<number> {
-  while (!existsSync(join(directory, "jobs/one/pid"))) await job.look(0, 1, signal);
+  while (!existsSync(join(directory, "jobs/one/pid"))) await job.look({ outputAt: 0, mostBytes: 1 }, signal);
   return Number(readFileSync(join(directory, "jobs/one/pid"), "utf8"));
 }
 
 async function untilEnd(job: BackgroundJob): Promise<number> {
   for (;;) {
-    const { exitCode } = await job.look(0, 10, signal);
+    const { exitCode } = await job.look({ outputAt: 0, mostBytes: 10 }, signal);
     if (exitCode !== undefined) return exitCode;
   }
 }
@@ -49,9 +49,52 @@ describe("a background job", () => {
     await Promise.all([start(), start(), start()]);
     expect(await untilEnd(job)).toBe(3);
     expect(readFileSync(join(directory, "ran"), "utf8")).toBe("x\n");
-    expect(await job.look(1, 10, signal)).toEqual({ exitCode: 3, sizeBytes: 3, output: Buffer.from("\nb") });
+    expect(await job.look({ outputAt: 1, mostBytes: 10 }, signal)).toEqual({
+      exitCode: 3,
+      output: { sizeBytes: 3, bytes: Buffer.from("\nb") },
+      errors: { sizeBytes: 0, bytes: Buffer.alloc(0) },
+    });
     await job.remove(signal);
     expect(existsSync(join(directory, "jobs/one"))).toBe(false);
+  });
+
+  it("keeps what it prints and what it complains of apart, byte for byte", async () => {
+    const { shell } = open();
+    const job = new BackgroundJob(shell, { directory: "jobs/one", cwd: "/" });
+    await job.start("printf '\\000\\377.\\n'; printf 'no\\r' >&2; kill -9 $$", { joinsErrors: false }, signal);
+    expect(await untilEnd(job)).toBe(137);
+    expect(await job.look({ outputAt: 0, errorsAt: 1, mostBytes: 10 }, signal)).toEqual({
+      exitCode: 137,
+      output: { sizeBytes: 4, bytes: Buffer.from([0, 255, 46, 10]) },
+      errors: { sizeBytes: 3, bytes: Buffer.from("o\r") },
+    });
+  });
+
+  it("answers a look that waits as soon as there is something new, or it has ended", async () => {
+    const { shell, directory } = open();
+    const job = new BackgroundJob(shell, { directory: "jobs/one", cwd: "/" });
+    const script = "until [ -f go ]; do sleep 0.05; done; echo x >&2; until [ -f end ]; do sleep 0.05; done";
+    await job.start(script, { joinsErrors: false }, signal);
+    const look = async (errorsAt: number, waitMs: number) =>
+      await job.look({ outputAt: 0, errorsAt, mostBytes: 10, waitMs }, signal);
+    expect((await look(0, 100)).errors.sizeBytes).toBe(0);
+    const next = look(0, 15_000);
+    writeFileSync(join(directory, "go"), "");
+    expect((await next).errors.bytes.toString()).toBe("x\n");
+    const last = look(2, 15_000);
+    writeFileSync(join(directory, "end"), "");
+    expect((await last).exitCode).toBe(0);
+  });
+
+  it("makes things as the session does, and keeps its own to its owner (umask)", async () => {
+    const { shell, directory } = open();
+    const usual = (await shell({ command: "umask", timeoutMs: 5000 }, signal)).stdout;
+    const job = new BackgroundJob(shell, { directory: "jobs/one", cwd: "/" });
+    await job.start("umask", { joinsErrors: false }, signal);
+    expect(await untilEnd(job)).toBe(0);
+    const { output } = await job.look({ outputAt: 0, mostBytes: 10 }, signal);
+    expect(output.bytes.toString()).toBe(usual);
+    expect(statSync(join(directory, "jobs/one")).mode & 0o777).toBe(0o700);
   });
 
   it("is stopped with its children", async () => {
@@ -90,11 +133,13 @@ describe("a background job that goes wrong", () => {
     const { shell, directory } = open();
     mkdirSync(join(directory, "jobs/one"), { recursive: true });
     writeFileSync(join(directory, "jobs/one/output"), "");
+    writeFileSync(join(directory, "jobs/one/errors"), "");
     let nowMs = 5000;
     const job = new BackgroundJob(shell, { directory: "jobs/one", cwd: "/", now: () => nowMs });
-    for (nowMs of [5000, 6000, 6999]) expect((await job.look(0, 1, signal)).exitCode).toBeUndefined();
+    for (nowMs of [5000, 6000, 6999])
+      expect((await job.look({ outputAt: 0, mostBytes: 1 }, signal)).exitCode).toBeUndefined();
     nowMs = 7000;
-    await expect(job.look(0, 1, signal)).rejects.toMatchObject({
+    await expect(job.look({ outputAt: 0, mostBytes: 1 }, signal)).rejects.toMatchObject({
       code: "TOOL_FAILED",
       message: expect.stringContaining("did not start"),
     });
