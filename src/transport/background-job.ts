@@ -37,8 +37,15 @@ const LONGEST_WAIT_MS = 15_000;
 /** A job writes its process id first of all; without it for so long it was never started. */
 const LONGEST_START_MS = 2000;
 
-/** How long a job may take to end by itself once it is asked to, in twentieths of a second. */
-const GRACE_TICKS = 60;
+/** How long a job may take to end by itself once it is asked to. */
+const GRACE_MS = 3000;
+
+export type StopOptions = {
+  /** As `remove` does. */
+  readonly removes?: boolean;
+  /** How long it may take to end by itself; at most 10,000. Default 3,000. */
+  readonly graceMs?: number;
+};
 
 /**
  * A script that runs in the background of a session, so that no request lasts long (protocol §7): it is started once
@@ -85,9 +92,18 @@ export class BackgroundJob {
       OUTPUT_AT: outputAt,
       ERRORS_AT: errorsAt,
       MOST: mostBytes,
-      TICKS: Math.ceil(Math.min(waitMs, LONGEST_WAIT_MS) / 100),
+      WAIT: Math.ceil(Math.min(waitMs, LONGEST_WAIT_MS) / 100),
     };
     const text = await this.#run(shellProgram(values, lookAtJob), "follow a command", signal);
+    if (text === "gone") {
+      throw new TransportError(
+        "TOOL_FAILED",
+        `the command's output is gone: ${this.#directory} was removed while it ran`,
+        {
+          hint: "keep commands from removing .agb-sync/, with git clean for example",
+        },
+      );
+    }
     const match = /^(-|\d{1,3}) (live|none|dead) (\d{1,15}) (\d{1,15})\n([^.]*)\.\n?([^.]*)$/.exec(text);
     if (match === null) {
       throw new TransportError("BAD_ANSWER", "follow a command: the answer cannot be read", { retryable: true });
@@ -106,11 +122,12 @@ export class BackgroundJob {
 
   /**
    * Ends the job with all that it started: asked first, made to after the grace period. One that has not begun yet never
-   * will. Safe to repeat; the session finishes this even if nobody waits for the answer. `removes`: as `remove` does.
+   * will. Safe to repeat; the session finishes this even if nobody waits for the answer.
    */
-  async stop(signal: AbortSignal, options: { readonly removes?: boolean } = {}): Promise<void> {
+  async stop(signal: AbortSignal, options: StopOptions = {}): Promise<void> {
+    const { graceMs = GRACE_MS } = options;
     this.#isStopped = true;
-    const values = { DIRECTORY: this.#directory, GRACE: GRACE_TICKS, REMOVES: options.removes ?? false };
+    const values = { DIRECTORY: this.#directory, GRACE: Math.ceil(graceMs / 50), REMOVES: options.removes ?? false };
     await this.#run(shellProgram(values, stopJob), "stop a command", signal);
   }
 

@@ -1,11 +1,13 @@
-# One job: `sh -c JOB sh DIRECTORY PLACE SCRIPT JOINED`. It leaves `pid`, `output`, `errors` and, at its end, `status`.
+# One job: `sh -c JOB sh DIRECTORY PLACE JOINED`. It runs `script` in PLACE and leaves `pid`, `output`, `errors` and, at its
+# end, `status`.
 
 cd "$1" && mkdir claim 2>/dev/null || exit 0
 echo $$ >pid.new && mv pid.new pid
-# Only what SCRIPT writes is its output: a shell's own remark that it was killed is not.
+# Only what the script writes is its output: a shell's own remark that it was killed is not.
 (
   exec >output </dev/null
-  if [ -n "$4" ]; then exec 2>&1; else exec 2>errors; fi
-  cd "$2" && exec sh -c "$3"
+  if [ -n "$3" ]; then exec 2>&1; else exec 2>errors; fi
+  script=$PWD/script
+  cd "$2" && exec sh "$script"
 )
 echo $? >status.new && mv status.new status

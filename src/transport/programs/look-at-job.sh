@@ -1,9 +1,12 @@
 # What a job has printed beyond OUTPUT_AT and ERRORS_AT, at most MOST bytes of each, as base64: first a line
 # `STATUS STATE SIZE SIZE` (`-` while it runs; `live`, `dead`, or `none` before it began), the output, a line `.`, the errors.
-# With TICKS it waits so many tenths of a second for something new.
-# Values: DIRECTORY, OUTPUT_AT, ERRORS_AT, MOST, TICKS.
+# With WAIT it waits so many tenths of a second for something new. `gone`: somebody removed what the job kept.
+# Values: DIRECTORY, OUTPUT_AT, ERRORS_AT, MOST, WAIT.
 
-cd "$DIRECTORY" || exit 1
+cd "$DIRECTORY" 2>/dev/null || {
+  echo gone
+  exit 0
+}
 size() { wc -c <"$1" | tr -d ' '; }
 # The process is looked at before its status: one that ends in between has left it.
 look() {
@@ -25,12 +28,21 @@ is_quiet() {
 }
 bytes() { tail -c "+$(($2 + 1))" "$1" | head -c "$MOST" | base64; }
 
+# Every tenth of a second at first, then less often: looking costs the session some processes.
 look
-while [ "$TICKS" -gt 0 ] && is_quiet; do
-  if sleep 0.1 2>/dev/null; then TICKS=$((TICKS - 1)); else
+nap=0.1
+ticks=1
+waited=0
+while [ $waited -lt "$WAIT" ] && is_quiet; do
+  sleep $nap 2>/dev/null || {
     sleep 1
-    TICKS=$((TICKS - 10))
-  fi
+    ticks=10
+  }
+  waited=$((waited + ticks))
+  [ $waited -lt 10 ] || [ $ticks -gt 1 ] || {
+    nap=0.3
+    ticks=3
+  }
   look
 done
 echo "${status:--} $state $output $errors"

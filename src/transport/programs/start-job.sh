@@ -5,11 +5,13 @@
 mask=$(umask)
 umask 077
 mkdir -p "$DIRECTORY" && : >>"$DIRECTORY/output" && : >>"$DIRECTORY/errors" || exit 1
+# In a file of its own it is no argument of a process, which everybody in the session may read.
+[ -d "$DIRECTORY/claim" ] || printf '%s\n' "$SCRIPT" >"$DIRECTORY/script" || exit 1
 # What the script makes is made as the session makes things.
 umask "$mask"
 command -v setsid >/dev/null 2>&1 && own=setsid || own=
 # An ignored SIGHUP stays ignored across exec: what nohup does, where there may be none.
 (
   trap '' HUP
-  exec $own sh -c "$JOB" sh "$DIRECTORY" "$PWD" "$SCRIPT" "$JOINED"
+  exec $own sh -c "$JOB" sh "$DIRECTORY" "$PWD" "$JOINED"
 ) >/dev/null 2>&1 </dev/null &
