@@ -123,12 +123,12 @@ describe("the names in a manifest", () => {
   it("come from the environment, then from the files named, the last first, then from the nearest .env", async () => {
     const cwd = temporaryDirectory();
     layOut(cwd, {
-      ".env": "A=.env\nB=.env\nC=.env\nD=.env\n__proto__=p\n",
+      ".env": "A=.env\nB=.env\nC=.env\nD=.env\nconstructor=p\n",
       one: "A=one\nB=one\nC=one",
       two: "A=two\nB=two",
       "below/x": "",
     });
-    const text = "${env.A} ${env.B} ${env.C} ${env.D} ${env.__proto__} ${env.EMPTY}";
+    const text = "${env.A} ${env.B} ${env.C} ${env.D} ${env.constructor} ${env.EMPTY}";
     expect(
       await content(join(cwd, "below"), text, { env: { A: "env", EMPTY: "" }, envFiles: ["../one", "../two"] }),
     ).toBe("env two one .env p ");
@@ -138,14 +138,14 @@ describe("the names in a manifest", () => {
 
   it("come from what is given instead of `vars`, as it is", async () => {
     const cwd = temporaryDirectory();
-    const vars = { a: "${vars.b}", __proto__: "not this one", c: "new" };
+    const vars = { a: "${vars.b}", constructor: "not this one", c: "new" };
     writeFileSync(
       join(cwd, "agb-sync.yaml"),
-      `${head}vars: { a: "\${env.NOPE}", b: b, __proto__: p, d: "<\${vars.a}>" }\n`,
+      `${head}vars: { a: "\${env.NOPE}", b: b, constructor: p, d: "<\${vars.a}>" }\n`,
     );
     const manifest = await loadManifest(undefined, { cwd, env: {}, vars });
     expect(Object.entries(manifest.variables.vars).toSorted(([one], [other]) => (one < other ? -1 : 1))).toEqual([
-      ["__proto__", "p"],
+      ["constructor", "p"],
       ["a", "${vars.b}"],
       ["b", "b"],
       ["c", "new"],
