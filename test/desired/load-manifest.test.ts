@@ -138,14 +138,14 @@ describe("the names in a manifest", () => {
 
   it("come from what is given instead of `vars`, as it is", async () => {
     const cwd = temporaryDirectory();
-    const vars = { a: "${vars.b}", constructor: "not this one", c: "new" };
+    const vars = { a: "${vars.b}", __proto__: "not this one", c: "new" };
     writeFileSync(
       join(cwd, "agb-sync.yaml"),
-      `${head}vars: { a: "\${env.NOPE}", b: b, constructor: p, d: "<\${vars.a}>" }\n`,
+      `${head}vars: { a: "\${env.NOPE}", b: b, __proto__: p, d: "<\${vars.a}>" }\n`,
     );
     const manifest = await loadManifest(undefined, { cwd, env: {}, vars });
     expect(Object.entries(manifest.variables.vars).toSorted(([one], [other]) => (one < other ? -1 : 1))).toEqual([
-      ["constructor", "p"],
+      ["__proto__", "p"],
       ["a", "${vars.b}"],
       ["b", "b"],
       ["c", "new"],
