@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import ignore from "ignore";
 
 type Rules = ReturnType<typeof ignore>;
@@ -14,11 +13,9 @@ export class GitignoreStack {
     this.#rules = rules;
   }
 
-  /** The stack for a directory whose `.gitignore` is at `file`. `directory` is relative to the tree, `""` its top. */
-  enter(directory: string, file: string): GitignoreStack {
-    const lines = readFileSync(file, "utf8")
-      .replace(/^\ufeff/, "")
-      .split(/\r?\n/);
+  /** The stack for a directory whose `.gitignore` says `text`. `directory` is relative to the tree, `""` its top. */
+  enter(directory: string, text: string): GitignoreStack {
+    const lines = text.replace(/^\ufeff/, "").split(/\r?\n/);
     const inner = directory === "" ? lines : lines.flatMap((line) => fromTop(line, directory));
     return new GitignoreStack(noRules().add(this.#rules).add(inner));
   }

@@ -1,11 +1,12 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { open } from "node:fs/promises";
-import { AgbSyncError } from "../errors.ts";
+import { closeSync, fstatSync, read, readSync } from "node:fs";
+import { promisify } from "node:util";
+import { AgbSyncError, hasErrno } from "../errors.ts";
 import type { Content } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
 import { DigestStream, digestOf } from "../tree/digest.ts";
 import type { FileVersion } from "./file-version.ts";
 import { keyOf, versionOf } from "./file-version.ts";
+import { MovedSourceError, openSourceFile } from "./source-door.ts";
 
 /** Read at a time: large enough for speed, small enough that sixteen of them do not matter. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -47,6 +48,8 @@ export type LocalReadOptions = {
   readonly attempts?: number;
   /** The version that was seen a moment ago: where it still holds, it need not be asked for again. */
   readonly listed?: FileVersion;
+  /** Where it lies without links; the local path itself if not given. Nothing else is ever opened (S26). */
+  readonly realPath?: string;
 };
 
 /**
@@ -57,10 +60,11 @@ export type LocalReadOptions = {
 export function readLocalFile(
   localPath: string,
   keepBytes: number,
-  { attempts = ATTEMPTS, listed }: LocalReadOptions = {},
+  { attempts = ATTEMPTS, listed, realPath = localPath }: LocalReadOptions = {},
 ): LocalReading {
   for (let attempt = listed === undefined ? 1 : 0; attempt <= attempts; attempt += 1) {
-    const descriptor = openSync(localPath, constants.O_RDONLY | constants.O_NONBLOCK);
+    const descriptor = openOrMoved(realPath);
+    if (descriptor === undefined) continue;
     try {
       const before = attempt === 0 && listed !== undefined ? listed : versionOf(fstatSync(descriptor));
       const reading = readAll(descriptor, before.sizeBytes, keepBytes);
@@ -75,42 +79,74 @@ export function readLocalFile(
   throw new SourceChangedError(localPath);
 }
 
-/** The content of a local file whose digest is known: streamed anew at every `open`, and checked while it is. */
-export function localContent(localPath: string, digest: Digest, sizeBytes: number, sensitive: boolean): Content {
+/** Undefined when another file is taking its place this very moment. */
+function openOrMoved(realPath: string): number | undefined {
+  try {
+    return openSourceFile(realPath);
+  } catch (error) {
+    if (error instanceof MovedSourceError) return undefined;
+    throw error;
+  }
+}
+
+/** For what was hashed before: that it is gone is one more way to have changed since. */
+function orChanged<T>(localPath: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw hasErrno(error, "ENOENT", "ENOTDIR") || error instanceof MovedSourceError
+      ? new SourceChangedError(localPath)
+      : error;
+  }
+}
+
+/**
+ * The content of a local file whose digest is known: streamed anew at every `open`, and checked while it is. It is
+ * opened where it lies without links, and nowhere else.
+ */
+export function localContent(
+  localPath: string,
+  digest: Digest,
+  sizeBytes: number,
+  sensitive: boolean,
+  realPath = localPath,
+): Content {
   return {
     digest,
     sizeBytes,
     sensitive,
     async *open() {
       if (sizeBytes <= SMALL_BYTES) {
-        yield readSmall(localPath, digest);
+        yield readSmall(localPath, digest, realPath);
         return;
       }
-      const file = await open(localPath, constants.O_RDONLY | constants.O_NONBLOCK);
+      const descriptor = orChanged(localPath, () => openSourceFile(realPath));
       try {
         const stream = new DigestStream();
         while (stream.sizeBytes <= sizeBytes) {
           const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, sizeBytes - stream.sizeBytes + 1));
-          const { bytesRead } = await file.read(chunk, 0, chunk.byteLength);
+          const { bytesRead } = await readAsync(descriptor, chunk, 0, chunk.byteLength, null);
           if (bytesRead === 0) break;
-          const read = chunk.subarray(0, bytesRead);
-          stream.update(read);
+          const bytes = chunk.subarray(0, bytesRead);
+          stream.update(bytes);
           if (stream.sizeBytes > sizeBytes) throw new SourceChangedError(localPath);
-          yield read;
+          yield bytes;
         }
         if (stream.digest() !== digest) throw new SourceChangedError(localPath);
       } finally {
-        await file.close();
+        closeSync(descriptor);
       }
     },
   };
 }
 
+const readAsync = promisify(read);
+
 /** Files up to this size are read in one go, without a turn of the event loop for each. */
 const SMALL_BYTES = 64 * 1024;
 
-function readSmall(localPath: string, digest: Digest): Uint8Array {
-  const reading = readLocalFile(localPath, SMALL_BYTES);
+function readSmall(localPath: string, digest: Digest, realPath: string): Uint8Array {
+  const reading = orChanged(localPath, () => readLocalFile(localPath, SMALL_BYTES, { realPath }));
   if (reading.digest !== digest || reading.bytes === undefined) throw new SourceChangedError(localPath);
   return reading.bytes;
 }

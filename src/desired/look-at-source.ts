@@ -3,13 +3,15 @@ import { lstatSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { hasErrno, messageOf } from "../errors.ts";
 import { suggest } from "../manifest/suggest.ts";
+import { realPathOf } from "./source-door.ts";
 
 /** What a source may be declared as. */
 export type SourceKind = "file" | "directory";
 
 /** What is at the local path of a source; links are followed. Wrong is what the manifest says, unreadable what is there. */
 export type SourceLook =
-  | { readonly kind: "there"; readonly stats: Stats }
+  /** `realPath`: where it lies without links. */
+  | { readonly kind: "there"; readonly stats: Stats; readonly realPath: string }
   | { readonly kind: "wrong"; readonly message: string; readonly hint: string }
   | { readonly kind: "unreadable"; readonly reason: string };
 
@@ -19,13 +21,15 @@ const absent = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "ERR_INVAL
 /** Looks at a source without opening it. */
 export function lookAtSource(localPath: string, wanted: SourceKind): SourceLook {
   let stats: Stats;
+  let realPath: string;
   try {
-    stats = statSync(localPath);
+    realPath = realPathOf(localPath);
+    stats = statSync(realPath);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     return absent.has(code) ? missing(localPath, wanted, code) : { kind: "unreadable", reason: messageOf(error) };
   }
-  if (wanted === "file" ? stats.isFile() : stats.isDirectory()) return { kind: "there", stats };
+  if (wanted === "file" ? stats.isFile() : stats.isDirectory()) return { kind: "there", stats, realPath };
   const what = `the ${wanted === "file" ? "source" : "tree"} ${localPath}`;
   if (stats.isDirectory()) {
     return { kind: "wrong", message: `${what} is a directory`, hint: "declare directories under `trees`" };

@@ -29,6 +29,8 @@ export type ReadOptions = {
   readonly cache?: SourceCache;
   /** Without it the first source that cannot be had ends the reading. */
   readonly holder?: SourceHolder;
+  /** Looks at the source of a file; default {@link lookAtSource}. */
+  readonly lookAt?: typeof lookAtSource;
   /** Walks a tree; default {@link walkSourceTree}. */
   readonly walk?: (spec: TreeSpec) => SourceWalk;
 };
@@ -50,7 +52,13 @@ export async function readSources(manifest: Manifest, options: ReadOptions): Pro
 }
 
 type ListedFile = Extract<SourceEntry, { kind: "file" }>;
-type Source = { readonly localPath: string; readonly version: FileVersion; readonly sensitive: boolean };
+type Source = {
+  readonly localPath: string;
+  /** Where it lies without links. */
+  readonly realPath: string;
+  readonly version: FileVersion;
+  readonly sensitive: boolean;
+};
 type Declaration = { readonly mode?: Mode; readonly policy: PathPolicy; readonly at: Position };
 
 class SourceReader {
@@ -145,7 +153,7 @@ class SourceReader {
   /** A file of a tree that has gone since it was listed is not there. */
   async #readListed({ path, localPath, version }: ListedFile, declaration: Declaration): Promise<void> {
     try {
-      await this.#readSource(path, { localPath, version, sensitive: false }, declaration);
+      await this.#readSource(path, { localPath, realPath: localPath, version, sensitive: false }, declaration);
     } catch (error) {
       const { holder } = this.#options;
       if (holder !== undefined && error instanceof SourceChangedError) {
@@ -173,13 +181,13 @@ class SourceReader {
     }
     if (origin.kind === "url") throw new AgbSyncError("NOT_SUPPORTED_YET", `${path}: url is not supported yet`);
     const { localPath } = origin;
-    const look = lookAtSource(localPath, "file");
+    const look = (this.#options.lookAt ?? lookAtSource)(localPath, "file");
     if (look.kind === "wrong") throw this.#missing(look.message, look.hint, at);
     if (look.kind === "unreadable") {
       this.#leaveOut(localPath, look.reason);
       return;
     }
-    const source = { localPath, version: versionOf(look.stats), sensitive };
+    const source = { localPath, realPath: look.realPath, version: versionOf(look.stats), sensitive };
     try {
       if (origin.template) this.#readTemplate(path, source, declaration);
       else await this.#readSource(path, source, declaration);
@@ -208,7 +216,7 @@ class SourceReader {
   }
 
   async #readSource(path: WorkspacePath, source: Source, declaration: Declaration): Promise<void> {
-    const { localPath, version, sensitive } = source;
+    const { localPath, realPath, version, sensitive } = source;
     this.#filesRead += 1;
     if (this.#filesRead % FILES_A_TURN === 0) await nextTurn(this.#options.signal);
     const { holder } = this.#options;
@@ -216,7 +224,7 @@ class SourceReader {
     const cache = sensitive ? undefined : this.#options.cache;
     const known = cache?.find(localPath, version);
     if (known !== undefined) {
-      const content = localContent(localPath, known, version.sizeBytes, sensitive);
+      const content = localContent(localPath, known, version.sizeBytes, sensitive, realPath);
       this.#putContent(path, content, declaration, defaultMode(version));
       return;
     }
@@ -227,13 +235,13 @@ class SourceReader {
     const room = KEPT_BYTES_IN_ALL - this.#keptBytes;
     const keepBytes = Math.max(Math.min(KEPT_BYTES_A_FILE, room), holder?.keepBytes(localPath) ?? 0);
     const attempts = holder === undefined ? {} : { attempts: 1 };
-    const reading = readLocalFile(localPath, keepBytes, { ...attempts, listed: version });
+    const reading = readLocalFile(localPath, keepBytes, { ...attempts, listed: version, realPath });
     this.#keptBytes += reading.bytes?.byteLength ?? 0;
     cache?.remember(localPath, reading.version, reading.digest);
     holder?.onRead(localPath, reading.version);
     const content =
       reading.bytes === undefined
-        ? localContent(localPath, reading.digest, reading.version.sizeBytes, sensitive)
+        ? localContent(localPath, reading.digest, reading.version.sizeBytes, sensitive, realPath)
         : memoryContent(reading.bytes, sensitive, reading.digest);
     this.#putContent(path, content, declaration, defaultMode(reading.version));
   }

@@ -8,15 +8,15 @@ import { readLocalFile } from "./local-file.ts";
 const MAX_TEMPLATE_BYTES = 8 * 1024 * 1024;
 
 /** A local file that is a template. */
-export type TemplateFile = { readonly localPath: string; readonly sensitive: boolean };
+export type TemplateFile = { readonly localPath: string; readonly realPath: string; readonly sensitive: boolean };
 
 /**
  * What a template becomes.
  * @throws {ManifestError} with every fault in it. @throws {AgbSyncError} `SOURCE_TOO_LARGE`, `SOURCE_CHANGED`. And what
  * the file system says.
  */
-export function readTemplate({ localPath, sensitive }: TemplateFile, variables: Variables): string {
-  const { bytes } = readLocalFile(localPath, MAX_TEMPLATE_BYTES);
+export function readTemplate({ localPath, realPath, sensitive }: TemplateFile, variables: Variables): string {
+  const { bytes } = readLocalFile(localPath, MAX_TEMPLATE_BYTES, { realPath });
   if (bytes === undefined) {
     const message = `the template ${localPath} is larger than ${MAX_TEMPLATE_BYTES} bytes`;
     throw new AgbSyncError("SOURCE_TOO_LARGE", message, {

@@ -1,5 +1,4 @@
-import type { Dirent } from "node:fs";
-import { lstatSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
+import type { Dirent, Stats } from "node:fs";
 import { join, posix, sep } from "node:path";
 import { AgbSyncError, hasErrno, messageOf } from "../errors.ts";
 import type { TreeSpec } from "../manifest/manifest.ts";
@@ -11,6 +10,8 @@ import { GitignoreStack } from "./gitignore-stack.ts";
 import type { IgnoreMatcher } from "./ignore-matcher.ts";
 import { ignoreMatcher } from "./ignore-matcher.ts";
 import { isGone, lookAtSource } from "./look-at-source.ts";
+import type { SourceDoor } from "./source-door.ts";
+import { enterSourceDirectory, MovedSourceError } from "./source-door.ts";
 import type { SourceHolder } from "./source-holder.ts";
 
 /** One entry of a local tree, with the place that it gets in the workspace. */
@@ -36,6 +37,10 @@ export type SourceWalk = {
 
 export type WalkOptions = {
   readonly holder?: SourceHolder;
+  /** Looks at the tree itself; default {@link lookAtSource}. */
+  readonly lookAt?: typeof lookAtSource;
+  /** Why a directory must not be entered; undefined when it may be. */
+  readonly bar?: (localPath: string) => string | undefined;
   /** Without it the whole tree is walked. */
   readonly only?: WalkOnly;
 };
@@ -65,7 +70,7 @@ export function walkSourceTree(
 ): SourceWalk {
   const { source, at } = spec;
   const place = `${manifestFile}:${at.line}`;
-  const look = lookAtSource(source, "directory");
+  const look = (options.lookAt ?? lookAtSource)(source, "directory");
   if (look.kind === "wrong") {
     throw new AgbSyncError("SOURCE_MISSING", `${look.message} (${place})`, { hint: look.hint });
   }
@@ -73,7 +78,7 @@ export function walkSourceTree(
     const warnings = [`${source} cannot be read: ${look.reason}`];
     return { entries: [], directories: [], leftOut: [], held: [], unreadable: [source], warnings };
   }
-  return new Walk(spec, isIgnored, place, options).run();
+  return new Walk(spec, look.realPath, isIgnored, place, options).run();
 }
 
 class Walk {
@@ -91,14 +96,14 @@ class Walk {
   readonly #unreadable: string[] = [];
   readonly #warnings: string[] = [];
 
-  constructor(spec: TreeSpec, isIgnored: IgnoreMatcher, place: string, options: WalkOptions) {
+  /** `top`: the tree itself may be reached through a link; what is in it may not leave it. */
+  constructor(spec: TreeSpec, top: string, isIgnored: IgnoreMatcher, place: string, options: WalkOptions) {
     this.#spec = spec;
     this.#isIgnored = isIgnored;
     this.#isExcluded = ignoreMatcher(spec.exclude);
     this.#place = place;
     this.#options = options;
-    // The tree itself may be reached through a link; what is in it may not leave it.
-    this.#top = realpathSync(spec.source);
+    this.#top = top;
   }
 
   run(): SourceWalk {
@@ -122,10 +127,21 @@ class Walk {
 
   #visit(inner: string, path: WorkspacePath, localPath: string, outer: GitignoreStack): void {
     this.#directories.push({ localPath, inner, path });
-    const children = this.#list(localPath);
+    const door = this.#enter(localPath);
+    if (door === undefined) return;
+    try {
+      this.#takeAll(door, { inner, path, localPath }, outer);
+    } finally {
+      door.close();
+    }
+  }
+
+  #takeAll(door: SourceDoor, directory: SourceDirectory, outer: GitignoreStack): void {
+    const { inner, path, localPath } = directory;
+    const children = this.#list(door, localPath);
     if (children === undefined) return;
     const hasRules = this.#spec.gitignore && children.some((child) => child.name === ".gitignore" && child.isFile());
-    const gitignore = hasRules ? this.#enter(inner, join(localPath, ".gitignore"), outer) : outer;
+    const gitignore = hasRules ? this.#rulesIn(door, directory, outer) : outer;
     if (gitignore === undefined) return;
     for (const child of children) {
       const innerPath = inner === "" ? child.name : `${inner}/${child.name}`;
@@ -133,7 +149,10 @@ class Walk {
       if (inner === "" && path === "" && child.name === STATE_DIRECTORY) continue;
       if (this.#isIgnored(place, child.isDirectory())) continue;
       if (this.#isLeftOut(child, innerPath, gitignore)) this.#leftOut.push(place);
-      else this.#take(child, innerPath, place, `${localPath}${sep}${child.name}`, gitignore);
+      else {
+        const at = { inner: innerPath, path: place, localPath: `${localPath}${sep}${child.name}` };
+        this.#take(door, child, at, gitignore);
+      }
     }
   }
 
@@ -150,25 +169,34 @@ class Walk {
     const names = inner.split("/");
     for (let depth = 0; depth < names.length && rules !== undefined; depth += 1) {
       const above = names.slice(0, depth).join("/");
-      const file = join(this.#top, above, ".gitignore");
-      if (lstatSync(file, { throwIfNoEntry: false })?.isFile() === true) rules = this.#enter(above, file, rules);
+      const directory = { inner: above, path: childPath(this.#spec.path, above), localPath: join(this.#top, above) };
+      const door = this.#enter(directory.localPath);
+      if (door === undefined) return undefined;
+      try {
+        if (this.#look(door, ".gitignore", directory.localPath)?.isFile() === true)
+          rules = this.#rulesIn(door, directory, rules);
+      } finally {
+        door.close();
+      }
     }
     return rules;
   }
 
   /** Undefined when nobody knows what a directory leaves out: nothing in it may be sent then. */
-  #enter(inner: string, file: string, outer: GitignoreStack): GitignoreStack | undefined {
+  #rulesIn(door: SourceDoor, { inner, localPath }: SourceDirectory, outer: GitignoreStack): GitignoreStack | undefined {
     try {
-      return outer.enter(inner, file);
+      return outer.enter(inner, door.readText(".gitignore"));
     } catch (error) {
       if (isGone(error)) return outer;
+      const file = join(localPath, ".gitignore");
       this.#unreadable.push(file);
       this.#warnings.push(`${file} cannot be read, so its directory is left out: ${messageOf(error)}`);
       return undefined;
     }
   }
 
-  #take(child: Dirent, inner: string, path: WorkspacePath, localPath: string, gitignore: GitignoreStack): void {
+  #take(door: SourceDoor, child: Dirent, at: SourceDirectory, gitignore: GitignoreStack): void {
+    const { inner, path, localPath } = at;
     const fault = faultOf(child.name, path);
     if (fault !== undefined) {
       this.#unreadable.push(localPath);
@@ -188,12 +216,12 @@ class Walk {
       this.#entries.push({ kind: "directory", path, localPath });
       if (this.#options.only?.isKnown(localPath) !== true) this.#visit(inner, path, localPath, gitignore);
     } else if (child.isFile()) {
-      const version = this.#look(localPath);
+      const version = this.#versionOf(door, child.name, localPath);
       if (version !== undefined && !this.#isTemporary(path, localPath, version))
         this.#entries.push({ kind: "file", path, localPath, version });
     } else if (child.isSymbolicLink()) {
-      if (this.#isTemporaryLink(path, localPath)) return;
-      const target = this.#target(inner, path, localPath);
+      if (this.#isTemporaryLink(door, child.name, at)) return;
+      const target = this.#target(door, child.name, at);
       if (target !== undefined) this.#entries.push({ kind: "link", path, target });
     } else {
       this.#warnings.push(`${localPath} is a socket, FIFO or device and is skipped`);
@@ -206,15 +234,15 @@ class Walk {
     return true;
   }
 
-  #isTemporaryLink(path: WorkspacePath, localPath: string): boolean {
+  #isTemporaryLink(door: SourceDoor, name: string, { path, localPath }: SourceDirectory): boolean {
     if (this.#options.holder === undefined) return false;
-    const version = this.#look(localPath);
+    const version = this.#versionOf(door, name, localPath);
     return version !== undefined && this.#isTemporary(path, localPath, version);
   }
 
   /** Undefined for a link that vanished since it was listed, or is held back. */
-  #target(inner: string, path: WorkspacePath, localPath: string): string | undefined {
-    const target = this.#readLink(localPath);
+  #target(door: SourceDoor, name: string, { inner, path, localPath }: SourceDirectory): string | undefined {
+    const target = this.#readLink(door, name, localPath);
     if (target === undefined) return undefined;
     const reached = posix.normalize(posix.join(posix.dirname(inner), target));
     if (!target.startsWith("/") && reached !== ".." && !reached.startsWith("../")) return target;
@@ -229,9 +257,9 @@ class Walk {
     return undefined;
   }
 
-  #readLink(localPath: string): string | undefined {
+  #readLink(door: SourceDoor, name: string, localPath: string): string | undefined {
     try {
-      return readlinkSync(localPath);
+      return door.readLink(name);
     } catch (error) {
       // EINVAL: something else stands there by now; the next look sees it.
       if (!isGone(error) && !hasErrno(error, "EINVAL")) this.#unreadable.push(localPath);
@@ -239,28 +267,52 @@ class Walk {
     }
   }
 
-  /** A file that vanished since it was listed is not there; one that cannot be looked at is unreadable. */
-  #look(localPath: string): FileVersion | undefined {
+  #versionOf(door: SourceDoor, name: string, localPath: string): FileVersion | undefined {
+    const stats = this.#look(door, name, localPath);
+    return stats === undefined ? undefined : versionOf(stats);
+  }
+
+  /** What vanished since it was listed is not there; what cannot be looked at is unreadable. */
+  #look(door: SourceDoor, name: string, localPath: string): Stats | undefined {
     try {
-      return versionOf(lstatSync(localPath));
+      return door.look(name);
     } catch (error) {
       if (!isGone(error)) this.#unreadable.push(localPath);
       return undefined;
     }
   }
 
-  #list(localPath: string): readonly Dirent[] | undefined {
-    try {
-      return readdirSync(localPath, { withFileTypes: true }).toSorted((one, other) =>
-        comparePaths(one.name, other.name),
-      );
-    } catch (error) {
-      if (!isGone(error) || localPath === this.#top) {
-        this.#unreadable.push(localPath);
-        this.#warnings.push(`${localPath} cannot be listed: ${messageOf(error)}`);
-      }
+  /** Undefined for a directory that is gone, or that cannot be entered: then it is unreadable. */
+  #enter(localPath: string): SourceDoor | undefined {
+    const barred = this.#options.bar?.(localPath);
+    if (barred !== undefined) {
+      this.#unreadable.push(localPath);
+      this.#warnings.push(barred);
       return undefined;
     }
+    try {
+      return enterSourceDirectory(localPath);
+    } catch (error) {
+      this.#cannotList(localPath, error);
+      return undefined;
+    }
+  }
+
+  #list(door: SourceDoor, localPath: string): readonly Dirent[] | undefined {
+    try {
+      return door.list().toSorted((one, other) => comparePaths(one.name, other.name));
+    } catch (error) {
+      this.#cannotList(localPath, error);
+      return undefined;
+    }
+  }
+
+  #cannotList(localPath: string, error: unknown): void {
+    if (isGone(error) && localPath !== this.#top) return;
+    this.#unreadable.push(localPath);
+    this.#warnings.push(
+      error instanceof MovedSourceError ? error.message : `${localPath} cannot be listed: ${messageOf(error)}`,
+    );
   }
 }
 

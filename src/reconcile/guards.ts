@@ -28,7 +28,7 @@ export function emptiedTrees(desired: Desired, base: Base, options: ReconcileOpt
     const state = missing === undefined ? "empty" : "missing";
     const what = plural(orphans, "file");
     const fault = new GuardError(`the source ${source} is ${state}, but the last apply brought ${what} from it`, {
-      hint: `check the source; if it is meant to be ${state}, add --allow-mass-delete`,
+      hint: `check the source${missing === undefined ? "" : ` (${missing.message})`}; if it is meant to be ${state}, add --allow-mass-delete`,
     });
     if (options.onHeldBack === undefined) throw fault;
     options.onHeldBack(fault);

@@ -14,6 +14,7 @@ import type { HeldSources } from "./held-sources.ts";
 import type { Hints, Places } from "./hints.ts";
 import type { Merged } from "./merge-desired.ts";
 import { declaredPaths, isLayered, merge, mergeable } from "./merge-desired.ts";
+import { PinnedSources } from "./pinned-sources.ts";
 import type { TreeDirectory } from "./watched-places.ts";
 import { placesToWatch, restrict, singlePaths, versionOfSingles, versionsOf } from "./watched-places.ts";
 
@@ -58,6 +59,7 @@ type Reading = {
 export class WatchedSources {
   readonly #options: SourcesOptions;
   readonly #cache = new SourceCache();
+  readonly #pinned = new PinnedSources();
   /** The directories that were listed, by local path. */
   readonly #directories = new Map<string, readonly TreeDirectory[]>();
   /** What each of them held, by its place in the workspace. */
@@ -79,6 +81,7 @@ export class WatchedSources {
     const { held, manifestFile } = this.#options;
     const reading = this.#reading;
     const isSimple = reading !== undefined && reading.manifest === manifest && this.#isSimple(reading);
+    this.#pinned.refresh();
     held.startOver();
     let walks = this.#walkAll(manifest);
     let isOpen = true;
@@ -113,6 +116,7 @@ export class WatchedSources {
     if (places.size === 0) return { desired: reading.desired, changed: new Set(), isOpen: false };
     const touched = this.#touchedBy(places, manifest);
     if (touched === undefined) return undefined;
+    this.#pinned.refresh();
     this.#options.held.startAt(places);
     const walks = await this.#walkSome(touched, manifest, hints);
     const look = walks === undefined ? undefined : await this.#readPart(reading, walks);
@@ -158,7 +162,8 @@ export class WatchedSources {
   async #read(manifest: Manifest, walks: Walks): Promise<Desired> {
     const { signal, held } = this.#options;
     const walk = (tree: TreeSpec) => walks.get(tree) ?? this.#walk(manifest, tree);
-    const options = { signal, cache: this.#cache, holder: held, walk, toleratesMissingTrees: true };
+    const sources = { lookAt: this.#pinned.look, walk, toleratesMissingTrees: true };
+    const options = { signal, cache: this.#cache, holder: held, ...sources };
     return await readSources(manifest, options);
   }
 
@@ -253,8 +258,8 @@ export class WatchedSources {
   }
 
   #walk(manifest: Manifest, tree: TreeSpec, only?: WalkOnly): SourceWalk {
-    const holder = this.#options.held;
-    const options = { holder, ...(only === undefined ? {} : { only }) };
+    const { look: lookAt, bar } = this.#pinned;
+    const options = { holder: this.#options.held, lookAt, bar, ...(only === undefined ? {} : { only }) };
     return walkSourceTree(tree, ignoreMatcher(manifest.ignore), manifest.file, options);
   }
 

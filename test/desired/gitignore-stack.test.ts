@@ -1,19 +1,11 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { GitignoreStack } from "../../src/desired/gitignore-stack.ts";
-import { temporaryDirectory } from "../helpers/workspace.ts";
 
 type Level = readonly [directory: string, rules: string];
 
 /** One `.gitignore` for each directory on the way down. */
 function stackOf(...levels: readonly Level[]): GitignoreStack {
-  const place = temporaryDirectory();
-  return levels.reduce((stack, [directory, rules], level) => {
-    const file = join(place, `${level}`);
-    writeFileSync(file, rules);
-    return stack.enter(directory, file);
-  }, new GitignoreStack());
+  return levels.reduce((stack, [directory, rules]) => stack.enter(directory, rules), new GitignoreStack());
 }
 
 describe("rules in one another", () => {
