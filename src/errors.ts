@@ -12,6 +12,8 @@ export type ErrorCode =
   | "SOURCE_CHANGED"
   | "SOURCE_ESCAPES"
   | "SOURCE_TOO_LARGE"
+  // what holds ${session.id}, where no session is known
+  | "SESSION_ID_NEEDED"
   // other files, directories and ports of this machine
   | "LOCAL_FAILED"
   // session and transport

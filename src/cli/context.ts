@@ -5,6 +5,7 @@ import { loadManifest } from "../desired/load-manifest.ts";
 import { nearestDotEnv } from "../environment/env-files.ts";
 import { hasCode, UsageError } from "../errors.ts";
 import { parseDuration } from "../manifest/duration.ts";
+import { forSession } from "../manifest/for-session.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
 import type { ReconcileOptions } from "../reconcile/reconcile-options.ts";
@@ -110,10 +111,13 @@ export class Context {
       checksSources,
       ...(sessionId === undefined ? {} : { sessionId }),
     });
-    this.console.redactor.add(manifest.secrets);
-    for (const { path: declared, sensitive } of manifest.files) if (sensitive) this.#sensitive.add(declared);
     if (this.console.isVerbose) this.console.say(`manifest ${printable(manifest.file)}`);
-    return manifest;
+    return this.#heed(manifest);
+  }
+
+  /** The manifest as it is meant for one session; from here on its own secrets are hidden too. */
+  forSession(manifest: Manifest, sessionId: string): Manifest {
+    return this.#heed(forSession(manifest, sessionId));
   }
 
   /**
@@ -126,10 +130,10 @@ export class Context {
     } catch (error) {
       if (!hasCode(error, "SOURCE_MISSING", "MANIFEST_INVALID") || path === "-") throw error;
       const manifest = await this.loadManifest(path, undefined, false).catch(() => undefined);
-      if (manifest === undefined || manifest.usesSessionId) throw error;
+      if (manifest === undefined) throw error;
       const session = await this.connect(manifest, options, false).catch(() => undefined);
       if (session === undefined) throw error;
-      const base = session.openWorkspace(manifest.root).transport.stat(BASE_PATH, this.signal);
+      const base = session.openWorkspace(forSession(manifest, session.id).root).transport.stat(BASE_PATH, this.signal);
       const isThere = (await base.catch(() => undefined)) !== undefined;
       await session.close();
       if (!isThere) throw error;
@@ -225,6 +229,12 @@ export class Context {
       if (console.isVerbose) console.say(describePhase(event));
     };
     return { onEvent, clear: () => bar?.clear(), costs };
+  }
+
+  #heed(manifest: Manifest): Manifest {
+    this.console.redactor.add(manifest.secrets);
+    for (const { path: declared, sensitive } of manifest.files) if (sensitive) this.#sensitive.add(declared);
+    return manifest;
   }
 
   /** Standard input can be read once only; watch may ask for the manifest in it again. */

@@ -29,6 +29,8 @@ export type Desired = {
   readonly emptyTrees: readonly EmptyTree[];
   /** Local paths that could not be read: all deletions of the run are off (S13). */
   readonly unreadable: readonly string[];
+  /** Where entries stand that need the id of a session; empty but in checks without one, where `digest` then means little. */
+  readonly waiting: readonly Position[];
   readonly warnings: readonly string[];
   /** What `exclude` and `.gitignore` files left out, directories with all that is in them: not ours to delete (W25). */
   readonly leftOut: PathSet;

@@ -31,6 +31,8 @@ export type ReadOptions = {
   readonly holder?: SourceHolder;
   /** Looks at the source of a file; default {@link lookAtSource}. */
   readonly lookAt?: typeof lookAtSource;
+  /** What needs the id of a session is told in `waiting` instead of ending the reading: for checks without a session. */
+  readonly toleratesWaiting?: boolean;
   /** Walks a tree; default {@link walkSourceTree}. */
   readonly walk?: (spec: TreeSpec) => SourceWalk;
 };
@@ -72,6 +74,7 @@ class SourceReader {
   readonly #unreadable: string[] = [];
   readonly #warnings: string[] = [];
   readonly #problems: Problem[] = [];
+  readonly #waiting: Position[] = [];
   readonly #leftOut = new Set<WorkspacePath>();
   readonly #held = new Set<WorkspacePath>();
   #keptBytes = 0;
@@ -84,6 +87,7 @@ class SourceReader {
 
   async read(): Promise<Desired> {
     const { directories, files, trees, links } = this.#manifest;
+    this.#expectSession();
     for (const tree of trees) await this.#orHold(tree.path, () => this.#readTree(tree));
     for (const { path, mode, at } of directories)
       this.#putDirectory(path, { ...modeOf(mode), policy: policyOf(mode !== undefined), at });
@@ -100,10 +104,22 @@ class SourceReader {
       pruneScopes: this.#pruneScopes(),
       emptyTrees: this.#emptyTrees,
       unreadable: this.#unreadable,
+      waiting: this.#waiting,
       warnings: this.#warnings,
       leftOut: this.#leftOut,
       held: this.#held,
     };
+  }
+
+  /** Entries that hold the session's id were left out of the manifest: what is read without them is not what is desired. */
+  #expectSession(): void {
+    const { waiting, file, variables, usesSessionId } = this.#manifest;
+    if (!usesSessionId || variables.sessionId !== undefined) return;
+    this.#waiting.push(...waiting);
+    if (this.#options.toleratesWaiting === true) return;
+    throw new AgbSyncError("SESSION_ID_NEEDED", `${file} holds \${session.id}, and there is no session yet`, {
+      hint: "name one with --session, or try it with --local",
+    });
   }
 
   /** A source that cannot be had ends the reading, or is held back where somebody wants to know. */
@@ -206,6 +222,10 @@ class SourceReader {
       const content = memoryContent(Buffer.from(text), source.sensitive);
       this.#putContent(path, content, declaration, defaultMode(source.version));
     } catch (error) {
+      if (hasCode(error, "SESSION_ID_NEEDED") && this.#options.toleratesWaiting === true) {
+        this.#waiting.push(declaration.at);
+        return;
+      }
       if (!(error instanceof ManifestError)) throw error;
       if (holder === undefined) this.#problems.push(...error.problems);
       else {

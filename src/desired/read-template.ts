@@ -12,8 +12,8 @@ export type TemplateFile = { readonly localPath: string; readonly realPath: stri
 
 /**
  * What a template becomes.
- * @throws {ManifestError} with every fault in it. @throws {AgbSyncError} `SOURCE_TOO_LARGE`, `SOURCE_CHANGED`. And what
- * the file system says.
+ * @throws {ManifestError} with every fault in it. @throws {AgbSyncError} `SOURCE_TOO_LARGE`, `SOURCE_CHANGED`,
+ * `SESSION_ID_NEEDED`. And what the file system says.
  */
 export function readTemplate({ localPath, realPath, sensitive }: TemplateFile, variables: Variables): string {
   const { bytes } = readLocalFile(localPath, MAX_TEMPLATE_BYTES, { realPath });
@@ -24,5 +24,14 @@ export function readTemplate({ localPath, realPath, sensitive }: TemplateFile, v
     });
   }
   const hint = "save it as UTF-8, or send it as it is, without `template: true`";
-  return interpolateTemplate({ file: localPath, text: decodeText(bytes, localPath, hint), sensitive }, variables).text;
+  const template = { file: localPath, text: decodeText(bytes, localPath, hint), sensitive };
+  const { text, isWaiting } = interpolateTemplate(template, variables);
+  if (!isWaiting) return text;
+  throw new AgbSyncError(
+    "SESSION_ID_NEEDED",
+    `the template ${localPath} holds \${session.id}, and there is no session yet`,
+    {
+      hint: "name one with --session, or try it with --local",
+    },
+  );
 }

@@ -3,8 +3,7 @@ import { digestFromHex } from "../tree/digest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ROOT, workspacePath, workspacePathFault } from "../tree/workspace-path.ts";
 import { parseDuration } from "./duration.ts";
-import { UNKNOWN_SESSION_ID } from "./interpolate.ts";
-import type { FileOrigin, FileSpec, Manifest, TreeSpec, Variables } from "./manifest.ts";
+import type { FileOrigin, FileSpec, Manifest, Position, TreeSpec, Variables } from "./manifest.ts";
 import type { ManifestFile } from "./manifest-file.ts";
 import type { ManifestSource } from "./manifest-source.ts";
 import type { Keys } from "./manifest-tree.ts";
@@ -40,7 +39,7 @@ const DEFAULT_RUN_TIMEOUT_MS = 5 * 60_000;
 const LONGEST_SESSION_MS = 30 * 60_000;
 
 /** What stands in the manifest itself: everything but the names that it may use. */
-export type Built = Omit<Manifest, "variables" | "usesSessionId" | "secrets">;
+export type Built = Omit<Manifest, "variables" | "usesSessionId" | "resolve" | "secrets">;
 
 /** Turns the written form into the checked one, entry by entry; reports instead of throwing. */
 export function buildManifest(data: ManifestFile, source: ManifestSource, options: ParseOptions): Built {
@@ -51,6 +50,7 @@ class Builder {
   readonly #source: ManifestSource;
   readonly #options: ParseOptions;
   readonly #data: ManifestFile;
+  readonly #waiting: Position[] = [];
 
   constructor(source: ManifestSource, options: ParseOptions, data: ManifestFile) {
     this.#source = source;
@@ -76,8 +76,8 @@ class Builder {
       root: normalRoot(data.root),
       prune,
       onConflict: data.onConflict ?? "skip",
-      ignore: data.ignore ?? [],
-      directories: (data.directories ?? []).map((entry, index) => {
+      ignore: this.#known("ignore", data.ignore).map(([pattern]) => pattern),
+      directories: this.#known("directories", data.directories).map(([entry, index]) => {
         const keys = ["directories", index];
         const mode = this.#mode(entry.mode, [...keys, "mode"]);
         return {
@@ -87,15 +87,15 @@ class Builder {
           at: this.#source.positionOf(keys),
         };
       }),
-      files: (data.files ?? []).map((entry, index) => this.#file(entry, ["files", index])),
-      trees: (data.trees ?? []).map((entry, index) => this.#tree(entry, ["trees", index])),
-      links: (data.links ?? []).map((entry, index) => {
+      files: this.#known("files", data.files).map(([entry, index]) => this.#file(entry, ["files", index])),
+      trees: this.#known("trees", data.trees).map(([entry, index]) => this.#tree(entry, ["trees", index])),
+      links: this.#known("links", data.links).map(([entry, index]) => {
         const keys = ["links", index];
         const path = this.#path(entry.path, [...keys, "path"]);
         if (this.#source.tree.isSound([...keys, "path"])) this.#checkTarget(path, entry.target, [...keys, "target"]);
         return { path, target: entry.target, at: this.#source.positionOf(keys) };
       }),
-      moves: (data.moves ?? []).map((entry, index) => {
+      moves: this.#known("moves", data.moves).map(([entry, index]) => {
         const keys = ["moves", index];
         return {
           from: this.#path(entry.from, [...keys, "from"]),
@@ -103,11 +103,11 @@ class Builder {
           at: this.#source.positionOf(keys),
         };
       }),
-      absent: (data.absent ?? []).map((path, index) => {
+      absent: this.#known("absent", data.absent).map(([path, index]) => {
         const keys = ["absent", index];
         return { path: this.#path(path, keys), at: this.#source.positionOf(keys) };
       }),
-      run: (data.run ?? []).map((entry, index) => {
+      run: this.#known("run", data.run).map(([entry, index]) => {
         const keys = ["run", index];
         const cwd = entry.cwd === undefined || entry.cwd === "." ? ROOT : this.#path(entry.cwd, [...keys, "cwd"]);
         const timeoutMs = this.#duration(entry.timeout, [...keys, "timeout"]) ?? DEFAULT_RUN_TIMEOUT_MS;
@@ -120,7 +120,17 @@ class Builder {
         };
       }),
       pull: [],
+      waiting: this.#waiting,
     };
+  }
+
+  /** The entries of a list with their places in it, without those that wait for the session's id. */
+  #known<Entry>(key: string, entries: readonly Entry[] = []): readonly (readonly [Entry, number])[] {
+    return entries.flatMap((entry, index): readonly (readonly [Entry, number])[] => {
+      if (!this.#source.tree.isWaiting([key, index])) return [[entry, index]];
+      this.#waiting.push(this.#source.positionOf([key, index]));
+      return [];
+    });
   }
 
   #session(): Manifest["session"] {
@@ -210,9 +220,7 @@ class Builder {
 
   #local(path: string, keys: Keys, wanted: "file" | "directory"): string {
     const localPath = resolve(this.#options.directory, path);
-    // With the id of a session in it, a path is known only once there is a session.
-    const isKnown = this.#source.tree.isSound(keys) && !localPath.includes(UNKNOWN_SESSION_ID);
-    const fault = isKnown ? this.#options.sourceFault?.(localPath, wanted) : undefined;
+    const fault = this.#source.tree.isSound(keys) ? this.#options.sourceFault?.(localPath, wanted) : undefined;
     if (fault !== undefined) this.#source.report("SOURCE_MISSING", keys, fault.message, fault.hint);
     return localPath;
   }

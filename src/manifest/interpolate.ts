@@ -23,10 +23,9 @@ export type Interpolation = {
   /** The values that were put in, for redaction. */
   readonly values: readonly string[];
   readonly usesSessionId: boolean;
+  /** It needs the session's id, which is not known: `text` is what was written, and no value of anything. */
+  readonly isWaiting: boolean;
 };
-
-/** Stands for `${session.id}` while no session is known: plans and checks need some text. */
-export const UNKNOWN_SESSION_ID = "session-id-not-known-yet";
 
 /** Longest text that an interpolation may make, in characters. */
 const MAX_RESULT = 8 * 1024 * 1024;
@@ -42,6 +41,7 @@ export function interpolate(text: string, variables: Variables): Interpolation {
   const faults: InterpolationFault[] = [];
   const values: string[] = [];
   let usesSessionId = false;
+  let isWaiting = false;
   let position = 0;
   let length = 0;
   const push = (part: string) => {
@@ -68,9 +68,12 @@ export function interpolate(text: string, variables: Variables): Interpolation {
     const found = evaluate(expression, variables);
     if ("message" in found) faults.push({ ...found, start, end: end + 1 });
     else {
-      push(found.value);
-      values.push(found.value);
       usesSessionId ||= found.isSessionId;
+      isWaiting ||= found.value === undefined;
+      if (found.value !== undefined) {
+        push(found.value);
+        values.push(found.value);
+      }
     }
     position = end + 1;
   }
@@ -79,7 +82,7 @@ export function interpolate(text: string, variables: Variables): Interpolation {
     const message = `the result is longer than ${MAX_RESULT} characters`;
     faults.push({ code: "BAD_EXPRESSION", start: 0, end: text.length, message, hint: "send large content as it is" });
   }
-  return { text: parts.join(""), faults, values, usesSessionId };
+  return { text: isWaiting ? text : parts.join(""), faults, values, usesSessionId, isWaiting };
 }
 
 /** Where the `}` of the expression at `start` is, expressions in its default counted; -1 if there is none. */
@@ -113,7 +116,8 @@ export function interpolateTemplate({ file, text, sensitive }: Template, variabl
   );
 }
 
-type Found = { readonly value: string; readonly isSessionId: boolean };
+/** Without a value: it waits for the session's id. */
+type Found = { readonly value: string | undefined; readonly isSessionId: boolean };
 type Fault = Omit<InterpolationFault, "start" | "end">;
 
 const expressionPattern = /^\s*(vars|env|session)\.([A-Za-z_][A-Za-z0-9_.-]*)\s*(:?-.*)?$/s;
@@ -129,6 +133,7 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
     };
   }
   const [, space = "", written = "", operator = ""] = match;
+  if (waits(space, written, operator, variables)) return { value: undefined, isSessionId: true };
   const { name, value, otherwise, replacesEmpty } = split(space, written, operator, variables);
   if (otherwise?.includes("${") === true) {
     return {
@@ -138,7 +143,7 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
     };
   }
   if (value !== undefined && (value !== "" || otherwise === undefined || !replacesEmpty)) {
-    return { value, isSessionId: space === "session" };
+    return { value, isSessionId: space === "session" || (space === "vars" && isBound(name, variables)) };
   }
   if (otherwise !== undefined) return { value: otherwise, isSessionId: false };
   return {
@@ -186,7 +191,21 @@ function lookUp(space: string, name: string, variables: Variables): string | und
     Object.hasOwn(record, name) ? record[name] : undefined;
   if (space === "vars") return has(variables.vars);
   if (space === "env") return has(variables.env) ?? has(variables.envFiles?.().values ?? {});
-  return name === "id" ? (variables.sessionId ?? UNKNOWN_SESSION_ID) : undefined;
+  return name === "id" ? variables.sessionId : undefined;
+}
+
+/** Whether a variable is made from the session's id, whether that is known or not. */
+function isBound(name: string, { ofSession }: Variables): boolean {
+  return ofSession?.has(name) ?? false;
+}
+
+/** Whether nothing can be said of the name before the session's id is known. */
+function waits(space: string, written: string, operator: string, variables: Variables): boolean {
+  if (variables.sessionId !== undefined || space === "env") return false;
+  if (space === "session") return written === "id" || (written.startsWith("id-") && operator === "");
+  if (isBound(written, variables)) return true;
+  const dashes = [...written.matchAll(/-/g)].map(({ index }) => written.slice(0, index));
+  return lookUp(space, written, variables) === undefined && dashes.some((name) => isBound(name, variables));
 }
 
 function missingHint(space: string, name: string, variables: Variables): string {

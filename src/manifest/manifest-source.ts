@@ -67,9 +67,10 @@ export class ManifestSource {
   }
 
   /** Puts what `written` became in place of the text at `keys`, and reports what was wrong with it. */
-  replace(keys: Keys, written: string, { text, faults }: Interpolation): void {
+  replace(keys: Keys, written: string, { text, faults, isWaiting }: Interpolation): void {
     const node = this.tree.nodeAt(keys);
     if (isScalar(node) && typeof node.value === "string") node.value = text;
+    if (isWaiting) this.tree.await(keys);
     const [start, end] = this.tree.rangeAt(keys);
     let searched = start;
     for (const fault of faults) {
@@ -79,7 +80,7 @@ export class ManifestSource {
       this.#add({ ...fault, start: place < 0 ? start : place, end: place < 0 ? end : place + expression.length });
       if (place >= 0) searched = place + expression.length;
     }
-    if (faults.length > 0) this.tree.doubt(keys);
+    if (faults.length > 0 || isWaiting) this.tree.doubt(keys);
   }
 
   /** Where the value at `keys` starts, or the nearest thing around it that is written. One-based. */

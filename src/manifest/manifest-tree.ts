@@ -9,6 +9,7 @@ export type Keys = readonly (string | number)[];
 export class ManifestTree {
   readonly #document: Document | undefined;
   readonly #doubtful: Set<unknown>;
+  readonly #waiting = new Set<unknown>();
 
   constructor(document: Document | undefined, doubtful: ReadonlySet<unknown> = new Set()) {
     this.#document = document;
@@ -98,6 +99,22 @@ export class ManifestTree {
   doubt(keys: Keys): void {
     const node = this.nodeAt(keys);
     if (node !== undefined) this.#doubtful.add(node);
+  }
+
+  /** From now on the value at `keys` is not known yet. */
+  await(keys: Keys): void {
+    const node = this.nodeAt(keys);
+    if (node !== undefined) this.#waiting.add(node);
+  }
+
+  /** Whether the value at `keys`, or any value in it, is not known yet. */
+  isWaiting(keys: Keys): boolean {
+    const waits = (node: unknown): boolean => {
+      if (this.#waiting.has(node)) return true;
+      if (isMap(node)) return node.items.some(({ value }) => waits(value));
+      return isSeq(node) && node.items.some(waits);
+    };
+    return this.#waiting.size > 0 && waits(this.nodeAt(keys));
   }
 
   /** Whether the value at `keys` is what was meant, as far as is known. What is in it is another question. */

@@ -93,8 +93,12 @@ export type Manifest = {
   readonly pull: readonly PullSpec[];
   /** What `${vars.…}` means; templates use it too. */
   readonly variables: Variables;
-  /** `${session.id}` occurs somewhere: the manifest is to be loaded again once the session is known. */
+  /** `${session.id}` occurs somewhere in the manifest itself; templates apart. */
   readonly usesSessionId: boolean;
+  /** The same manifest with the id of a session in it, there when it uses one; to be used by way of `forSession` only. */
+  readonly resolve?: (sessionId: string) => Manifest;
+  /** Entries that are left out because they hold the session's id, while that is not known. */
+  readonly waiting: readonly Position[];
   /** Values that were interpolated into sensitive files, to be redacted wherever text leaves the program. */
   readonly secrets: readonly string[];
 };
@@ -113,4 +117,6 @@ export type Variables = {
   readonly envFiles?: () => EnvFiles;
   /** Undefined while no session is known. */
   readonly sessionId?: string;
+  /** The names in `vars` whose values hold the session's id; while it is not known they have none. */
+  readonly ofSession?: ReadonlySet<string>;
 };

@@ -7,6 +7,7 @@ import type { Manifest, Variables } from "./manifest.ts";
 import { ManifestError } from "./manifest-error.ts";
 import type { ManifestFile } from "./manifest-file.ts";
 import { ManifestSource } from "./manifest-source.ts";
+import type { Keys } from "./manifest-tree.ts";
 
 /**
  * From text to a checked manifest. Looks at no file.
@@ -23,13 +24,17 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
   source.interpolate(variables, (keys, result) => {
     valuesAt.set(keys.join("/"), result.values);
     usesSessionId ||= result.usesSessionId;
+    if (result.usesSessionId && keys[0] === "session") reportOwnId(source, keys);
   });
   const data = checkShape(source);
   if (data === undefined) throw new ManifestError(source.problems);
+  const { sourceFault: _once, ...others } = options;
   const manifest: Manifest = {
     ...buildManifest(data, source, options),
     variables,
     usesSessionId,
+    // What is wrong with a local source was told the first time.
+    ...(usesSessionId ? { resolve: (sessionId) => parseManifest(text, { ...others, sessionId }) } : {}),
     secrets: secretsOf(data, valuesAt),
   };
   checkPaths(manifest, source);
@@ -37,20 +42,27 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
   return manifest;
 }
 
+/** What a session is found by or created with cannot hold the id that it gets by that. */
+function reportOwnId(source: ManifestSource, keys: Keys): void {
+  const hint = "write it out, or make it from vars and env";
+  source.report("BAD_EXPRESSION", keys, `${keys.join(".")} cannot hold the id of the session that it asks for`, hint);
+}
+
 /** In the order of the text: a variable may use the environment and the variables above it. */
 function readVariables(source: ManifestSource, options: ParseOptions): Pick<Manifest, "variables" | "usesSessionId"> {
   const { env, envFiles, sessionId, vars: given = {} } = options;
   // Without a prototype: `__proto__` is a name like any other.
   const vars: Record<string, string> = Object.assign(Object.create(null), given);
+  const ofSession = new Set<string>();
   const variables: Variables = {
     vars,
     env,
     ...(envFiles === undefined ? {} : { envFiles }),
     ...(sessionId === undefined ? {} : { sessionId }),
+    ofSession,
   };
   const names = source.tree.keysAt(["vars"]);
   const hint = "a variable may use the environment and the variables above it";
-  let usesSessionId = false;
   for (const name of names) {
     // What was given instead is meant as it is; what stands here is not looked at.
     if (Object.hasOwn(given, name)) {
@@ -63,10 +75,10 @@ function readVariables(source: ManifestSource, options: ParseOptions): Pick<Mani
       fault.variable !== undefined && names.includes(fault.variable) ? { ...fault, hint } : fault,
     );
     source.replace(["vars", name], text, { ...result, faults });
-    vars[name] = result.text;
-    usesSessionId ||= result.usesSessionId;
+    if (result.usesSessionId) ofSession.add(name);
+    if (!result.isWaiting) vars[name] = result.text;
   }
-  return { variables, usesSessionId };
+  return { variables, usesSessionId: ofSession.size > 0 };
 }
 
 /** Everything that must not be shown: sensitive contents, and what was put into sensitive entries. */

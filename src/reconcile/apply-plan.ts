@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname, userInfo } from "node:os";
 import type { CommitResult, StepResult } from "../apply/engine.ts";
 import { hasCode, TransportError } from "../errors.ts";
+import { forSession } from "../manifest/for-session.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { pathsOf } from "../plan/order-steps.ts";
 import type { ApplyReport } from "../report.ts";
@@ -29,9 +30,10 @@ const nothingDone: CommitResult = { results: [], verified: true, backupPath: und
  * @throws {GuardError} before any mutation when the plan deletes too much.
  * @throws {TransportError} `STALE_PLAN` when somebody else's apply came in between, `LOCKED`, or a lost session.
  */
-export async function applyPlan(planned: Planned, manifest: Manifest, options: ReconcileOptions): Promise<ApplyReport> {
+export async function applyPlan(planned: Planned, given: Manifest, options: ReconcileOptions): Promise<ApplyReport> {
   const startedMs = performance.now();
   const { plan, desired, workspace } = planned;
+  const manifest = forSession(given, plan.sessionId);
   const guard = tooManyDeletions(plan, planned.actual, options);
   if (guard !== undefined) throw guard;
   const runsCommands = manifest.run.length > 0 && options.runCommands !== false;

@@ -1,5 +1,6 @@
 import type { ScanRequest } from "../apply/engine.ts";
 import { ignoreMatcher } from "../desired/ignore-matcher.ts";
+import { forSession } from "../manifest/for-session.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { Session } from "../session.ts";
 import type { Base } from "../state/base.ts";
@@ -14,11 +15,8 @@ import { scanWith } from "./scan-workspace.ts";
 export type Drift = { readonly path: WorkspacePath; readonly before: Entry; readonly after: Entry | undefined };
 
 /** What changed in the session since the last apply. Reads only. */
-export async function drift(
-  manifest: Manifest,
-  session: Session,
-  options: ReconcileOptions,
-): Promise<readonly Drift[]> {
+export async function drift(given: Manifest, session: Session, options: ReconcileOptions): Promise<readonly Drift[]> {
+  const manifest = forSession(given, session.id);
   const workspace = session.openWorkspace(manifest.root);
   const request: ScanRequest = {
     isIgnored: ignoreMatcher(manifest.ignore),

@@ -5,6 +5,7 @@ import type { Desired } from "../desired/desired.ts";
 import { ignoreMatcher } from "../desired/ignore-matcher.ts";
 import { readSources } from "../desired/read-sources.ts";
 import { openStoredSourceCache } from "../desired/stored-source-cache.ts";
+import { forSession } from "../manifest/for-session.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { PlanInput } from "../plan/build-plan.ts";
 import { buildPlan } from "../plan/build-plan.ts";
@@ -31,11 +32,12 @@ export const CANNOT_RUN = "the commands of run: cannot be run: the session has n
 
 /** Everything up to, and not including, the first write in the session (S16). */
 export async function makePlan(
-  manifest: Manifest,
+  given: Manifest,
   session: Session,
   options: ReconcileOptions,
   known?: Known,
 ): Promise<Planned> {
+  const manifest = forSession(given, session.id);
   const workspace = session.openWorkspace(manifest.root);
   const { transport } = workspace;
   const phase = phases(options, workspace);

@@ -1,4 +1,5 @@
 import { hasCode, messageOf } from "../errors.ts";
+import { forSession } from "../manifest/for-session.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { RetryClock } from "../transport/retry-policy.ts";
 
@@ -38,10 +39,15 @@ export class WatchedManifest {
     return isAwaited ? (this.#goneSinceMs ?? 0) + GONE_MS : Number.POSITIVE_INFINITY;
   }
 
+  /** From now on it is meant for this session, whatever becomes of the file. */
+  settle(sessionId: string): void {
+    this.#current = forSession(this.#current, sessionId);
+  }
+
   async reload(sessionId: string | undefined): Promise<ManifestNews> {
     const before = this.#current;
     try {
-      const read = await this.#load(sessionId);
+      const read = bound(await this.#load(sessionId), sessionId);
       this.#goneSinceMs = undefined;
       this.#isMissed = false;
       if (read === before || textOf(read, "all") === textOf(before, "all")) return { kind: "same" };
@@ -61,6 +67,10 @@ export class WatchedManifest {
       return { kind: "broken", error: error instanceof Error ? error : new Error(messageOf(error)) };
     }
   }
+}
+
+function bound(manifest: Manifest, sessionId: string | undefined): Manifest {
+  return sessionId === undefined ? manifest : forSession(manifest, sessionId);
 }
 
 /** A manifest as text: all of it, or what decides how the session is compared, which contents of files do not. */

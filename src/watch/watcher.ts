@@ -327,6 +327,7 @@ export class Watcher {
     });
     if (isRenewed) yield { type: "renewed", sessionId: session.id };
     if (manifest.current.usesSessionId) yield* this.#reload(manifest);
+    manifest.settle(session.id);
     return session;
   }
 

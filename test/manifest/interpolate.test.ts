@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { interpolate, interpolateTemplate, UNKNOWN_SESSION_ID } from "../../src/manifest/interpolate.ts";
+import { interpolate, interpolateTemplate } from "../../src/manifest/interpolate.ts";
 
 const variables = {
   vars: { a: "one", "b.c-d": "two", empty: "", code: "${vars.a}" },
@@ -40,7 +40,6 @@ describe("interpolation", () => {
     ["$$${vars.a}", "$${vars.a}"],
     ["${vars.a}$${vars.a}", "one${vars.a}"],
     ["$${${vars.a}", "${one"],
-    ["${session.id}", UNKNOWN_SESSION_ID],
   ])("of %j gives %j", (text, expected) => {
     expect(interpolate(text, variables)).toMatchObject({ text: expected, faults: [] });
   });
@@ -79,6 +78,24 @@ describe("interpolation", () => {
     });
     expect([values, usesSessionId]).toEqual([["one", "abc", "s"], true]);
     expect(interpolate("$${session.id}", variables).usesSessionId).toBe(false);
+  });
+
+  it.each([
+    ["${session.id}", "s"],
+    ["<${vars.a} ${session.id:-d}>", "<one s>"],
+    ["${session.id-d}", "s"],
+    ["${vars.of}${vars.of-d}${vars.of:-d}", "<s><s><s>"],
+  ])("of %j waits for the session, and has no value before", (text, expected) => {
+    const ofSession = new Set(["of"]);
+    expect(interpolate(text, { ...variables, ofSession })).toEqual({
+      text,
+      faults: [],
+      values: text.includes("vars.a") ? ["one"] : [],
+      usesSessionId: true,
+      isWaiting: true,
+    });
+    const known = { ...variables, ofSession, sessionId: "s", vars: { ...variables.vars, of: "<s>" } };
+    expect(interpolate(text, known)).toMatchObject({ text: expected, usesSessionId: true, isWaiting: false });
   });
 
   it("leaves a text without ${ as it is", () => {

@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { forSession } from "../../src/manifest/for-session.ts";
+import { ManifestError } from "../../src/manifest/manifest-error.ts";
 import { parseManifest } from "../../src/manifest/parse-manifest.ts";
 import { options, problemsOf } from "./problems-of.ts";
 import { wrongManifests } from "./wrong-manifests.ts";
@@ -29,9 +31,56 @@ describe("right manifests", () => {
     expect(parseManifest(text, options).variables.vars).toEqual({ a: "abc", port: "0x1f", b: "abc:0x1f!", c: "abc" });
   });
 
-  it("knows that a variable waits for the session", () => {
-    const text = 'version: 1\nroot: /tmp/w\nvars: { a: "${session.id}" }\n';
-    expect(parseManifest(text, options).usesSessionId).toBe(true);
+  it("leaves out what waits for the session, and gives it its value for each session", () => {
+    const text = `version: 1
+root: /tmp/\${session.id}
+vars: { a: "<\${session.id}>", b: "\${vars.a:-x}" }
+ignore: ["\${vars.b}", x]
+directories: [{ path: "d\${vars.b}" }, { path: d }]
+files: [{ path: f, content: "\${vars.b}" }, { path: "\${session.id-x}", content: "" }, { path: g, content: "" }]
+trees: [{ source: "\${session.id}", path: t }]
+links: [{ path: l, target: "\${session.id}" }, { path: m, target: g }]
+moves: [{ from: "\${vars.a}", to: b }]
+absent: ["\${vars.a}"]
+run: [{ command: "echo \${session.id}" }, { command: "true" }]
+`;
+    const manifest = parseManifest(text, options);
+    const paths = (of: typeof manifest) =>
+      [...of.directories, ...of.files, ...of.trees, ...of.links, ...of.absent].map(({ path }) => path);
+    expect(manifest.usesSessionId).toBe(true);
+    expect([paths(manifest), manifest.ignore, manifest.moves]).toEqual([["d", "g", "m"], ["x"], []]);
+    expect(manifest.waiting.map(({ line }) => line)).toEqual([4, 5, 6, 6, 7, 8, 9, 10, 11]);
+    for (const id of ["s1", "s2"]) {
+      const resolved = forSession(forSession(manifest, "s0"), id);
+      expect(paths(resolved)).toEqual([`d<${id}>`, "d", "f", id, "g", "t", "l", "m", `<${id}>`]);
+      expect(resolved.files[0]?.origin).toEqual({ kind: "inline", text: `<${id}>` });
+      expect([resolved.root, resolved.ignore[0], resolved.run[0]?.command, resolved.waiting]).toEqual([
+        `/tmp/${id}`,
+        `<${id}>`,
+        `echo ${id}`,
+        [],
+      ]);
+      expect(forSession(resolved, id)).toBe(resolved);
+    }
+  });
+
+  it("refuses what a session is asked for by to hold its id", () => {
+    const text =
+      'version: 1\nroot: /tmp/w\nvars: { a: "${session.id}" }\nsession:\n  name: "${session.id}"\n  labels: { k: "${vars.a}" }\n';
+    for (const more of [{}, { sessionId: "s" }]) {
+      expect(problemsOf(text, more)).toEqual([
+        "5:9 BAD_EXPRESSION session.name cannot hold the id of the session that it asks for | write it out, or make it from vars and env",
+        "6:16 BAD_EXPRESSION session.labels.k cannot hold the id of the session that it asks for | write it out, or make it from vars and env",
+      ]);
+    }
+  });
+
+  it("tells what only shows when the id is known", () => {
+    const text =
+      'version: 1\nroot: /tmp/w\nfiles: [{ path: "${session.id}", content: "" }, { path: s, content: "" }]\n';
+    const manifest = parseManifest(text, options);
+    expect(() => forSession(manifest, "s")).toThrow(ManifestError);
+    expect(forSession(manifest, "t").files).toHaveLength(2);
   });
 
   it.each([

@@ -46,13 +46,18 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   // Read while the session is reached or created; what is wrong with them is told once there is one. A local session is
   // there at once, and listed meanwhile.
   const isEarly = !manifest.usesSessionId && options.local === undefined;
-  const sources = isEarly ? readLocalSources(manifest, context.sourceOptions(options)) : undefined;
-  sources?.catch(() => undefined);
+  const early = isEarly ? readLocalSources(manifest, context.sourceOptions(options)) : undefined;
+  early?.catch(() => undefined);
   const progress = context.progress(options);
   const session = await context.connect(manifest, options, true);
   try {
     if (session.origin === "created") console.say(`created session ${printable(session.id)}`);
-    if (manifest.usesSessionId) manifest = await context.loadManifest(path, session.id);
+    manifest = context.forSession(manifest, session.id);
+    const sources = early?.catch(async (error: unknown) => {
+      // A template waited for the session.
+      if (!hasCode(error, "SESSION_ID_NEEDED")) throw error;
+      return await readLocalSources(manifest, context.sourceOptions(options));
+    });
     const report = await reconcile(context, manifest, session, progress, {
       ...options,
       ...(own.yes === true || saved !== undefined ? { yes: true } : {}),

@@ -71,7 +71,7 @@ async function withTransport(
   const manifest = await context.loadManifest(path, undefined, false);
   const session = await context.connect(manifest, options, false);
   try {
-    return await work(session.openWorkspace(manifest.root).transport);
+    return await work(session.openWorkspace(context.forSession(manifest, session.id).root).transport);
   } finally {
     await session.close();
   }

@@ -20,7 +20,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   let manifest = await context.loadManifestFor(path, options);
   const session = await context.connect(manifest, options, false);
   try {
-    if (manifest.usesSessionId) manifest = await context.loadManifest(path, session.id);
+    manifest = context.forSession(manifest, session.id);
     const progress = context.progress({ ...options, json: false });
     const planned = await makePlan(manifest, session, context.reconcileOptions(options, progress.onEvent));
     progress.clear();

@@ -10,9 +10,10 @@ export async function run(context: Context, given?: string, own: CommonOptions =
   const { manifest: path, options } = context.sortOut(given, own);
   const { console } = context;
   context.listenForSignals();
-  const manifest = await context.loadManifest(path);
+  let manifest = await context.loadManifest(path);
   const session = await context.connect(manifest, options, false);
   try {
+    manifest = context.forSession(manifest, session.id);
     const changes = await drift(
       manifest,
       session,

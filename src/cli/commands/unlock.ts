@@ -11,7 +11,10 @@ export async function run(context: Context, given?: string, own: CommonOptions =
   const session = await context.connect(manifest, options, false);
   try {
     context.whenInterrupted = "some locks may be gone";
-    const broken = await breakLock(session.openWorkspace(manifest.root).transport, context.signal);
+    const broken = await breakLock(
+      session.openWorkspace(context.forSession(manifest, session.id).root).transport,
+      context.signal,
+    );
     if (options.json === true) {
       const removed = broken.map(({ owner, startedAt }) => ({ owner, since: new Date(startedAt).toISOString() }));
       context.console.printData({ type: "unlock", removed });

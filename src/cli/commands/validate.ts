@@ -8,15 +8,28 @@ import { exitCodes } from "../exit-code.ts";
 export async function run(context: Context, path?: string, options: { readonly json?: boolean } = {}): Promise<number> {
   context.listenForSignals();
   const manifest = await context.loadManifest(path);
-  const desired = await readSources(manifest, { signal: context.signal });
-  const { unreadable, digest, warnings } = desired;
+  const desired = await readSources(manifest, { signal: context.signal, toleratesWaiting: true });
+  const { unreadable, warnings } = desired;
+  const waiting = [...new Set(desired.waiting.map(({ line }) => line))].toSorted((one, other) => one - other);
+  // A digest of less than everything is the digest of nothing that will ever be.
+  const digest = waiting.length === 0 ? desired.digest : null;
   for (const warning of warnings) context.console.warn(warning);
   const files = [...desired.tree.values()].filter((entry) => entry.kind === "file").length;
   const entries = desired.tree.size;
   if (options.json === true) {
-    context.console.printData({ type: "validate", file: manifest.file, files, entries, digest, warnings, unreadable });
+    context.console.printData({
+      type: "validate",
+      file: manifest.file,
+      files,
+      entries,
+      digest,
+      waiting,
+      warnings,
+      unreadable,
+    });
   } else {
-    const what = `${plural(files, "file")}, ${plural(entries, "entry", "entries")}, ${digest}`;
+    const rest = digest ?? `not counting what waits for the session's id (line ${waiting.join(", ")}): no digest yet`;
+    const what = `${plural(files, "file")}, ${plural(entries, "entry", "entries")}, ${rest}`;
     const but = `, but ${plural(unreadable.length, "source")} cannot be read`;
     context.console.print(
       [
