@@ -1,7 +1,7 @@
 import type { PlannedStep, Step } from "../plan/plan.ts";
 import { movedPath } from "../plan/relocate.ts";
 import type { Base, BaseChange, BaseEntry } from "../state/base.ts";
-import { withChanges } from "../state/base.ts";
+import { changeBase, withChanges } from "../state/base.ts";
 import type { Entry } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { isBelow } from "../tree/workspace-path.ts";
@@ -22,8 +22,16 @@ export function intendedChanges(
   request: Pick<CommitRequest, "steps" | "recovered" | "baseChanges">,
   base: Base,
 ): readonly BaseChange[] {
-  const results = request.steps.map((): StepResult => ({ status: "applied" }));
-  return changesOf(request, results, base);
+  return changesOf(request, allApplied(request), base);
+}
+
+/** The base that a commit leaves if every step goes well. */
+export function intendedBase(request: CommitRequest, base: Base, changes: readonly BaseChange[]): Base {
+  return changeBase(base, changes, request.headerAfter(allApplied(request)));
+}
+
+function allApplied({ steps }: Pick<CommitRequest, "steps">): readonly StepResult[] {
+  return steps.map(() => ({ status: "applied" }));
 }
 
 /**

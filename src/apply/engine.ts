@@ -1,5 +1,5 @@
 import type { Conflict, PlannedStep, Unsupported } from "../plan/plan.ts";
-import type { Base, BaseChange } from "../state/base.ts";
+import type { Base, BaseChange, BaseHeader } from "../state/base.ts";
 import type { ContentStore } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
@@ -49,8 +49,8 @@ export type CommitRequest = {
   readonly recovered: readonly BaseChange[];
   /** What base records about paths that no step touches: adopted, kept, forgotten. */
   readonly baseChanges: readonly BaseChange[];
-  /** Digest of the desired tree, stored when everything was applied and nothing is left in conflict. */
-  readonly desiredDigest: Digest | undefined;
+  /** What base is to say beside its records, once the steps ended like this. Pure. */
+  readonly headerAfter: (results: readonly StepResult[]) => BaseHeader;
   readonly rootExists: boolean;
   readonly backup: boolean;
   readonly lock: LockRequest;

@@ -8,7 +8,7 @@ import { acquireLock } from "../state/lock.ts";
 import type { Child, Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { childPath, ROOT, statePath } from "../tree/workspace-path.ts";
-import { changesOf, intendedChanges } from "./base-changes.ts";
+import { changesOf, intendedBase, intendedChanges } from "./base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult } from "./engine.ts";
 import { CONTENTS_NAME } from "./staged-contents.ts";
 import { StepRun } from "./step-run.ts";
@@ -69,17 +69,14 @@ export async function commitBySteps(
     await transport.createDirectory(statePath("stage", request.applyId), undefined, signal);
     const base = stored ?? emptyBase(transport.sessionId, transport.root);
     const intended = request.steps.length === 0 ? [] : intendedChanges(request, base);
-    const noted = intended.length === 0 ? undefined : writeJournal(transport, base, intended, journal, signal);
+    const next = intendedBase(request, base, intended);
+    const noted = intended.length === 0 ? undefined : writeJournal(transport, next, intended, journal, signal);
     const run = new StepRun(transport, request, { concurrency, noted }, signal);
     const results = await run.finish();
     const isComplete = results.every((result) => result.status === "applied");
     const changes = changesOf(request, results, base);
     // What was done must be recorded also when the run was stopped: a fresh signal, as the old one is aborted.
-    await writeBase(
-      transport,
-      changeBase(base, changes, isComplete ? request.desiredDigest : undefined),
-      AbortSignal.timeout(60_000),
-    );
+    await writeBase(transport, changeBase(base, changes, request.headerAfter(results)), AbortSignal.timeout(60_000));
     if (noted !== undefined || journal.records.length > 0) await removeJournal(transport);
     return { results, verified: isComplete, backupPath: run.backupPath };
   } finally {

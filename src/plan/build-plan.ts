@@ -4,6 +4,7 @@ import type { Digest } from "../tree/digest.ts";
 import type { Entry } from "../tree/entry.ts";
 import { sameContent, sameMode, treeDigest } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { comparePaths } from "../tree/workspace-path.ts";
 import { detectMoves } from "./detect-moves.ts";
 import type { Change, DiffInput } from "./diff-trees.ts";
 import { diffTrees } from "./diff-trees.ts";
@@ -19,10 +20,6 @@ export type PlanInput = DiffInput & {
   readonly moves: readonly MoveSpec[];
   readonly desiredDigest: Digest;
   readonly detectMoves: boolean;
-  /** False turns every deletion of the run off (an unreadable source, S13). */
-  readonly allowDeletes: boolean;
-  /** What the session cannot hold; undefined when it can hold this step's result. */
-  readonly unsupported: (step: Step) => string | undefined;
   readonly warnings: readonly string[];
 };
 
@@ -33,7 +30,7 @@ export type BuiltPlan = { readonly plan: Plan; readonly baseChanges: readonly Ba
 export function buildPlan(input: PlanInput): BuiltPlan {
   const relocation = relocate(input.moves, input.actual, input.base);
   const diff = diffTrees({ ...input, actual: relocation.actual, base: relocation.base });
-  const changes = input.allowDeletes ? diff.changes : diff.changes.filter((change) => change.after !== undefined);
+  const { changes } = diff;
   const moves = input.detectMoves ? detectMoves(changes, input.desired, relocation.actual) : [];
   const movedTo = new Map(moves.map((move) => [move.to, move]));
   const movedFrom = new Set(moves.map((move) => move.from));
@@ -82,8 +79,9 @@ export function buildPlan(input: PlanInput): BuiltPlan {
     madeFrom: { desired: input.desiredDigest, actual: treeDigest(input.actual) },
     steps: orderSteps(possible, relocation.moves, makesRoom),
     conflicts: [...relocation.conflicts, ...diff.conflicts],
-    unsupported,
+    unsupported: [...diff.unsupported, ...unsupported],
     kept: diff.kept,
+    waiting: diff.waiting.toSorted(comparePaths),
     warnings: [...input.warnings, ...diff.warnings],
   };
   return { plan, baseChanges: diff.baseChanges };

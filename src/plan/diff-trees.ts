@@ -7,7 +7,7 @@ import type { Entry, Tree } from "../tree/entry.ts";
 import { sameContent, sameMode } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, comparePaths, isBelow } from "../tree/workspace-path.ts";
-import type { Conflict, Standing } from "./plan.ts";
+import type { Conflict, Standing, Step, Unsupported } from "./plan.ts";
 import type { PathPolicy } from "./policy.ts";
 
 /** One path that has to change, and what is known about the bytes that stand there now. */
@@ -29,6 +29,10 @@ export type DiffInput = {
   readonly onConflict: ConflictRule;
   readonly pruneRule: (path: WorkspacePath) => PruneRule;
   readonly isIgnored: (path: WorkspacePath) => boolean;
+  /** False where nothing may be deleted for now (S13, S43): that waits, and base keeps what it knows there. */
+  readonly mayDelete: (path: WorkspacePath) => boolean;
+  /** Why the session cannot do a step; undefined when it can. */
+  readonly unsupported: (step: Step) => string | undefined;
   /** Directories of `actual` below which something ignored lies: they can neither go nor give way (S36). */
   readonly held?: ReadonlySet<WorkspacePath>;
 };
@@ -38,6 +42,10 @@ export type Diff = {
   readonly changes: readonly Change[];
   readonly conflicts: readonly Conflict[];
   readonly kept: readonly WorkspacePath[];
+  /** What would be deleted, or replaced by something of another kind, if that was not off. */
+  readonly waiting: readonly WorkspacePath[];
+  /** What stays although something else is wanted there, as the session cannot remove it. */
+  readonly unsupported: readonly Unsupported[];
   /** What base learns about paths that no change touches: adopted, kept, forgotten. */
   readonly baseChanges: readonly BaseChange[];
   readonly warnings: readonly string[];
@@ -63,6 +71,10 @@ class Differ {
   readonly #changes: Change[] = [];
   readonly #conflicts: Conflict[] = [];
   readonly #kept: WorkspacePath[] = [];
+  readonly #waiting: WorkspacePath[] = [];
+  readonly #unsupported: Unsupported[] = [];
+  /** Directories that are to give way and cannot, for now or ever: everything below them stays. */
+  readonly #staying: WorkspacePath[] = [];
   readonly #baseChanges: BaseChange[] = [];
   readonly #warnings: string[] = [];
   /** Directories that give way to a file or link: everything below them goes. */
@@ -95,10 +107,13 @@ class Differ {
   }
 
   finish(): Diff {
+    const changes = this.#dropFutileDirectoryDeletes();
     return {
-      changes: this.#dropFutileDirectoryDeletes(),
+      changes,
       conflicts: this.#conflicts,
       kept: this.#kept,
+      waiting: this.#waiting,
+      unsupported: this.#unsupported,
       baseChanges: this.#baseChanges,
       warnings: this.#warnings,
     };
@@ -135,6 +150,7 @@ class Differ {
     const isOurs = standing === "untouched" && foreignBelow === 0;
     const rule = isOurs ? "overwrite" : (policy?.onConflict ?? this.#input.onConflict);
     if (rule === "overwrite" && found.kind !== "special") {
+      if (this.#mustWait(path, wanted, found)) return;
       if (found.kind === "directory") this.#replaced.push(path);
       this.#changes.push({ path, before: found, after: wanted, foreign: standing !== "untouched" });
     } else if (rule === "keep") {
@@ -142,6 +158,31 @@ class Differ {
     } else {
       this.#conflict(path, wanted, found, standing === "untouched" ? "unmanaged" : standing, foreignBelow);
     }
+  }
+
+  /**
+   * A change of kind implies deletions: of a file or link that makes way for a directory, of all that is in a directory
+   * that makes way. Where those are off it waits with them, and so does what is wanted below.
+   */
+  #mustWait(path: WorkspacePath, wanted: Entry, found: Entry): boolean {
+    const { actual, mayDelete } = this.#input;
+    if (wanted.kind !== "directory" && found.kind !== "directory") return false;
+    const cannot =
+      found.kind === "directory"
+        ? this.#input.unsupported({ op: "delete", path, before: found, backup: false })
+        : undefined;
+    if (cannot !== undefined) {
+      this.#unsupported.push({ path, reason: cannot });
+      this.#staying.push(path);
+      return true;
+    }
+    const isLocked = (other: WorkspacePath) => isBelow(other, path) && !mayDelete(other);
+    if (mayDelete(path) && !(found.kind === "directory" && [...actual.keys()].some(isLocked))) return false;
+    this.#waiting.push(path);
+    this.#warnings.push(`${path} is left as it is: it cannot be replaced without a deletion, and those are off`);
+    if (found.kind === "directory") this.#staying.push(path);
+    if (wanted.kind === "directory") this.#blocked.push(path);
+    return true;
   }
 
   /** Something stands where nothing is desired. */
@@ -159,19 +200,27 @@ class Differ {
         this.#warnings.push(`${path} is a socket, FIFO or device and is left alone`);
         return;
       }
-      const foreign = standing !== "untouched" && found.kind !== "directory";
-      this.#changes.push({ path, before: found, after: undefined, foreign });
+      this.#remove(path, found, standing !== "untouched");
       return;
     }
     if (standing === "unmanaged" || rule === "none") return;
     if (standing === "untouched") {
-      this.#changes.push({ path, before: found, after: undefined, foreign: false });
+      this.#remove(path, found, false);
       return;
     }
     if (known?.keptOver !== undefined || this.#input.onConflict === "keep") this.#forget(path);
     else if (this.#input.onConflict === "overwrite" && found.kind !== "special") {
-      this.#changes.push({ path, before: found, after: undefined, foreign: found.kind !== "directory" });
+      this.#remove(path, found, true);
     } else this.#conflict(path, undefined, found, "drifted", 0);
+  }
+
+  #remove(path: WorkspacePath, found: Entry, isForeign: boolean): void {
+    const isStaying = this.#staying.some((above) => isBelow(path, above));
+    if (isStaying || !this.#input.mayDelete(path)) this.#waiting.push(path);
+    else {
+      const foreign = isForeign && found.kind !== "directory";
+      this.#changes.push({ path, before: found, after: undefined, foreign });
+    }
   }
 
   #keep(path: WorkspacePath, wanted: Entry, found: Entry): void {
@@ -224,9 +273,11 @@ class Differ {
     for (const path of [...staying, ...this.#input.desired.keys()]) {
       for (const ancestor of ancestorsOf(path)) held.add(ancestor);
     }
+    const aboveWaiting = new Set(this.#waiting.flatMap(ancestorsOf));
     return this.#changes.filter(({ path, before, after }) => {
       const isFutile = after === undefined && before?.kind === "directory" && held.has(path);
-      if (isFutile && this.#input.base.entries.has(path)) this.#forget(path);
+      if (isFutile && aboveWaiting.has(path)) this.#waiting.push(path);
+      else if (isFutile && this.#input.base.entries.has(path)) this.#forget(path);
       return !isFutile;
     });
   }

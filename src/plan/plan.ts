@@ -75,6 +75,8 @@ export type Plan = {
   readonly unsupported: readonly Unsupported[];
   /** Paths whose session version stays and becomes base (`keep`). */
   readonly kept: readonly WorkspacePath[];
+  /** What is deleted, or gives way to something of another kind, only once nothing is against deletions any more. */
+  readonly waiting: readonly WorkspacePath[];
   /** Things a person should know that stop nothing. */
   readonly warnings: readonly string[];
 };

@@ -15,7 +15,7 @@ import { tooManyDeletions } from "./guards.ts";
 import { CANNOT_RUN, makePlan } from "./make-plan.ts";
 import { phases } from "./phases.ts";
 import type { Planned } from "./planned.ts";
-import { digestToRecord } from "./planned.ts";
+import { headerAfter } from "./planned.ts";
 import type { ReconcileOptions } from "./reconcile-options.ts";
 
 const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
@@ -34,7 +34,7 @@ export async function applyPlan(planned: Planned, given: Manifest, options: Reco
   const startedMs = performance.now();
   const { plan, desired, workspace } = planned;
   const manifest = forSession(given, plan.sessionId);
-  const guard = tooManyDeletions(plan, planned.actual, options);
+  const guard = tooManyDeletions(plan, planned.actual, planned.base, options);
   if (guard !== undefined) throw guard;
   const runsCommands = manifest.run.length > 0 && options.runCommands !== false;
   if (runsCommands && !(await workspace.transport.features(options.signal)).shell) {
@@ -115,7 +115,7 @@ async function commit(planned: Planned, manifest: Manifest, options: ReconcileOp
         baseGeneration: planned.base.generation,
         recovered,
         baseChanges,
-        desiredDigest: digestToRecord(planned),
+        headerAfter: (results) => headerAfter(planned, results),
         rootExists: planned.rootExists,
         backup: options.backup ?? true,
         lock: { owner: lockOwner(manifest), timeoutMs: options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS },

@@ -1,10 +1,12 @@
 import type { Desired } from "../desired/desired.ts";
 import { GuardError } from "../errors.ts";
+import type { BuiltPlan } from "../plan/build-plan.ts";
 import { checkDeletions, parseDeleteLimit } from "../plan/check-guards.ts";
+import { pathsOf } from "../plan/order-steps.ts";
 import type { Plan } from "../plan/plan.ts";
 import { plural } from "../plural.ts";
-import type { Base } from "../state/base.ts";
-import type { Tree } from "../tree/entry.ts";
+import type { Base, BaseChange } from "../state/base.ts";
+import type { Entry, Tree } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { isBelow } from "../tree/workspace-path.ts";
 import type { ReconcileOptions } from "./reconcile-options.ts";
@@ -37,15 +39,60 @@ export function emptiedTrees(desired: Desired, base: Base, options: ReconcileOpt
   return emptied;
 }
 
-/** Why this plan may not be carried out unasked (S14). */
-export function tooManyDeletions(plan: Plan, actual: Tree, options: ReconcileOptions): GuardError | undefined {
+/** Why this plan may not be carried out unasked (S14), or what a guard kept from being deleted before (S43). */
+export function tooManyDeletions(
+  plan: Plan,
+  actual: Tree,
+  base: Base,
+  options: ReconcileOptions,
+): GuardError | undefined {
   if (options.allowMassDelete === true) return undefined;
   const limit = options.maxDelete === undefined ? undefined : parseDeleteLimit(options.maxDelete);
   try {
-    checkDeletions(plan, actual, limit);
-    return undefined;
+    checkDeletions(plan, actual, limit, options.deletedBefore ?? 0);
   } catch (error) {
     if (error instanceof GuardError) return error;
     throw error;
   }
+  const held = plan.steps.filter(({ step }) => step.op === "delete" && isHeldBack(base, step.path, step.before)).length;
+  return held === 0 ? undefined : heldBackError(held, plan.root);
+}
+
+/** Whether a guard kept what stands at `path` from being deleted, and nothing has allowed it since (S43). */
+export function isHeldBack(base: Base, path: WorkspacePath, found: Entry | undefined): boolean {
+  if (found === undefined || found.kind === "directory") return false;
+  const known = base.entries.get(path);
+  return known === undefined ? base.isGuarded : known.heldBack === true;
+}
+
+/** What is told as long as a guard holds deletions back: the same words for the same number of them. */
+export function heldBackError(count: number, root: string): GuardError {
+  return new GuardError(
+    `this would delete ${plural(count, "file")} in ${root} that ${count === 1 ? "is" : "are"} held back`,
+    {
+      hint: "look at the plan; if that is what you want, apply with --allow-mass-delete",
+    },
+  );
+}
+
+/**
+ * What base learns of holding back: marks for what waits because of a guard, and none where nothing waits any more.
+ * `isFresh`: all that waits does so because of a guard of this run. Pure.
+ */
+export function holdMarks(
+  { plan, baseChanges }: BuiltPlan,
+  actual: Tree,
+  base: Base,
+  isGuarded: (path: WorkspacePath) => boolean,
+): { readonly changes: readonly BaseChange[]; readonly isGuarded: boolean; readonly paths: readonly WorkspacePath[] } {
+  const held = new Set(plan.waiting.filter((path) => actual.get(path)?.kind !== "directory" && isGuarded(path)));
+  const touched = new Set<WorkspacePath>([
+    ...plan.steps.flatMap(({ step }) => pathsOf(step)),
+    ...baseChanges.map(({ path }) => path),
+  ]);
+  const changes = [...base.entries].flatMap(([path, { heldBack, ...known }]): BaseChange[] => {
+    if (held.has(path)) return heldBack === true ? [] : [{ path, after: { ...known, heldBack: true } }];
+    return heldBack !== true || touched.has(path) ? [] : [{ path, after: known }];
+  });
+  return { changes, isGuarded: [...held].some((path) => !base.entries.has(path)), paths: [...held] };
 }

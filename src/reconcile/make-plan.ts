@@ -22,7 +22,7 @@ import type { Digest } from "../tree/digest.ts";
 import type { Tree } from "../tree/entry.ts";
 import { covers } from "../tree/path-set.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { emptiedTrees, tooManyDeletions } from "./guards.ts";
+import { emptiedTrees, heldBackError, holdMarks, isHeldBack, tooManyDeletions } from "./guards.ts";
 import { phases } from "./phases.ts";
 import type { Known, Planned } from "./planned.ts";
 import type { ReconcileOptions } from "./reconcile-options.ts";
@@ -79,9 +79,13 @@ export async function makePlan(
   if (scan.kind === "unchanged") return unchanged(workspace, desired, engine, reason);
 
   const base = scan.base ?? emptyBase(session.id, manifest.root);
-  const emptied = emptiedTrees(desired, base, options);
-  const heldBack = new Set([...desired.held, ...emptied]);
-  const isSimple = !needsUnmanaged && manifest.absent.length + manifest.moves.length + emptied.length === 0;
+  const emptied = new Set(emptiedTrees(desired, base, options));
+  const isCollecting = options.onHeldBack !== undefined && options.allowMassDelete !== true;
+  const isUnreadable = desired.unreadable.length > 0;
+  /** Kept from being deleted by a guard, now or before (S43). */
+  const isGuarded = (path: WorkspacePath) =>
+    covers(emptied, path) || (isCollecting && isHeldBack(base, path, scan.actual.get(path)));
+  const isSimple = !needsUnmanaged && manifest.absent.length + manifest.moves.length + emptied.size === 0;
   const only = known?.open === undefined || known.changed === undefined ? [] : [...known.changed, ...known.open];
   const whole: Trees = { desired: desired.tree, actual: scan.actual, base };
   // Everything else was planned and carried out before.
@@ -90,7 +94,7 @@ export async function makePlan(
     ? new Set<Digest>()
     : await phase("sources", () => unwritableContents(desired.contents));
   const input: PlanInput = {
-    ...holdBack(heldBack, trees.desired, trees.actual, trees.base),
+    ...holdBack(desired.held, trees.desired, trees.actual, trees.base),
     sessionId: session.id,
     root: manifest.root,
     desired: trees.desired,
@@ -103,7 +107,7 @@ export async function makePlan(
     isIgnored: (path) => isIgnored(path, scan.actual.get(path)?.kind === "directory") || covers(desired.leftOut, path),
     ...(scan.held === undefined ? {} : { held: scan.held }),
     detectMoves: options.detectMoves ?? true,
-    allowDeletes: desired.unreadable.length === 0,
+    mayDelete: (path) => !isUnreadable && !isGuarded(path),
     unsupported: possibleHere(features, unwritable, desired.tree.keys()),
     warnings: [
       ...desired.warnings,
@@ -114,14 +118,18 @@ export async function makePlan(
     ],
   };
   const tried = buildPlan(input);
-  const guard = options.onHeldBack === undefined ? undefined : tooManyDeletions(tried.plan, scan.actual, options);
-  if (guard !== undefined) options.onHeldBack?.(guard);
-  const { plan, baseChanges } = guard === undefined ? tried : buildPlan({ ...input, allowDeletes: false });
+  const guard = isCollecting ? tooManyDeletions(tried.plan, scan.actual, base, options) : undefined;
+  const built = guard === undefined ? tried : buildPlan({ ...input, mayDelete: () => false });
+  const { plan } = built;
+  const holds = holdMarks(built, scan.actual, trees.base, (path) => guard !== undefined || isGuarded(path));
+  const untold = holds.paths.filter((path) => !covers(emptied, path)).length;
+  if (untold > 0) options.onHeldBack?.(heldBackError(untold, manifest.root));
+  const baseChanges = [...built.baseChanges, ...holds.changes];
   const seeds = plan.steps.flatMap(({ step }) =>
     step.op === "write" && desired.policies.get(step.path)?.seedOnly ? [{ path: step.path, after: undefined }] : [],
   );
   const isClean = plan.conflicts.length + plan.unsupported.length === 0;
-  const isPartial = heldBack.size > 0 || guard !== undefined;
+  const isPartial = desired.held.size > 0 || plan.waiting.length > 0;
   const isRecorded =
     isPartial || base.desiredDigest === (isClean ? desired.digest : undefined) || base.desiredDigest === undefined;
   return {
@@ -137,8 +145,9 @@ export async function makePlan(
     baseChanges: [...baseChanges, ...seeds],
     rootExists: scan.rootExists,
     isPartial,
-    isGuarded: emptied.length > 0 || guard !== undefined,
+    isGuarded: holds.isGuarded,
     isSettled:
+      holds.isGuarded === base.isGuarded &&
       plan.steps.length + baseChanges.length + scan.recovered.length === 0 &&
       isRecorded &&
       (scan.base !== undefined || !isClean),
@@ -176,6 +185,7 @@ function unchanged(workspace: Workspace, desired: Desired, engine: Engine, strat
       conflicts: [],
       unsupported: [],
       kept: [],
+      waiting: [],
       warnings: [...desired.warnings, ...unreadableWarnings(desired)],
     },
     desired,
@@ -187,6 +197,7 @@ function unchanged(workspace: Workspace, desired: Desired, engine: Engine, strat
     recovered: [],
     baseChanges: [],
     rootExists: true,
+    isGuarded: false,
     isSettled: true,
     isUnchanged: true,
     readActual: (path) => transport.readFile(path, new AbortController().signal),

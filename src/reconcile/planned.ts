@@ -1,9 +1,8 @@
-import type { Engine } from "../apply/engine.ts";
+import type { Engine, StepResult } from "../apply/engine.ts";
 import type { Desired } from "../desired/desired.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Workspace } from "../session.ts";
-import type { Base, BaseChange } from "../state/base.ts";
-import type { Digest } from "../tree/digest.ts";
+import type { Base, BaseChange, BaseHeader } from "../state/base.ts";
 import type { Tree } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 
@@ -25,10 +24,10 @@ export type Planned = {
   readonly rootExists: boolean;
   /** The plan does not lead to everything that is declared: base must not say that it did. */
   readonly isPartial?: boolean;
+  /** What base says of files that it does not know: a guard keeps some from being deleted. */
+  readonly isGuarded: boolean;
   /** Nothing differs and the session already records it: apply has nothing to send. */
   readonly isSettled: boolean;
-  /** Deletions were left out of the plan because a guard is against them. */
-  readonly isGuarded?: boolean;
   /** The session itself said that nothing differs: `actual` is what is desired, and `base` was not fetched. */
   readonly isUnchanged?: boolean;
   /** The session's bytes at a path, for `--diff`. */
@@ -48,8 +47,13 @@ export type Known = {
   readonly changed?: ReadonlySet<WorkspacePath> | undefined;
 };
 
-/** What base is to say of the declared tree after this plan: its digest, unless something of it is left open. */
-export function digestToRecord({ plan, desired, isPartial }: Planned): Digest | undefined {
-  const isOpen = plan.conflicts.length + plan.unsupported.length > 0 || isPartial === true;
-  return isOpen ? undefined : desired.digest;
+/**
+ * What base is to say beside its records once the steps ended like this: the digest of the declared tree, unless something
+ * of it is left open.
+ */
+export function headerAfter(planned: Planned, results: readonly StepResult[]): BaseHeader {
+  const { plan, desired, isPartial, isGuarded } = planned;
+  const isDone = results.every(({ status }) => status === "applied");
+  const isOpen = plan.conflicts.length + plan.unsupported.length + plan.waiting.length > 0 || isPartial === true;
+  return { desiredDigest: isDone && !isOpen ? desired.digest : undefined, isGuarded };
 }

@@ -15,6 +15,8 @@ export type ReconcileOptions = {
   readonly allowMassDelete?: boolean;
   /** `10` or `10%`. */
   readonly maxDelete?: string;
+  /** Files that were deleted just before, by the same burst of changes: they count for the limit (S43). Default 0. */
+  readonly deletedBefore?: number;
   /** Default true: foreign bytes that are replaced or deleted go to the backup first. */
   readonly backup?: boolean;
   /** How long to wait for somebody else's lock. Default 10 s. */

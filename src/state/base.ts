@@ -14,6 +14,8 @@ export type BaseEntry = {
   readonly keptOver?: Digest;
   /** The bytes were declared sensitive: they are not shown when they are replaced either. */
   readonly sensitive?: true;
+  /** A guard kept it from being deleted; that holds until it is allowed, or desired again (S43). */
+  readonly heldBack?: true;
 };
 
 /** What the last apply left, bound to one session and root. */
@@ -24,15 +26,20 @@ export type Base = {
   readonly generation: number;
   /** Digest of the desired tree when that commit left nothing open; undefined otherwise. */
   readonly desiredDigest: Digest | undefined;
+  /** A guard kept files that base does not know (`prune: all`) from being deleted; as `heldBack` of an entry. */
+  readonly isGuarded: boolean;
   readonly entries: ReadonlyMap<WorkspacePath, BaseEntry>;
 };
+
+/** What base says beside its entries. */
+export type BaseHeader = Pick<Base, "desiredDigest" | "isGuarded">;
 
 /** One path's new record, or its removal. */
 export type BaseChange = { readonly path: WorkspacePath; readonly after: BaseEntry | undefined };
 
-/** Base with `changes` made and the generation counted up. Pure. */
-export function changeBase(base: Base, changes: readonly BaseChange[], desiredDigest: Digest | undefined): Base {
-  return { ...withChanges(base, changes), generation: base.generation + 1, desiredDigest };
+/** Base with `changes` made, `header` set and the generation counted up. Pure. */
+export function changeBase(base: Base, changes: readonly BaseChange[], header: BaseHeader): Base {
+  return { ...withChanges(base, changes), ...header, generation: base.generation + 1 };
 }
 
 /** Base with `changes` made, and of the same generation. Pure. */
@@ -58,7 +65,7 @@ export function recordsAt(
 
 /** A base that knows nothing yet. */
 export function emptyBase(sessionId: string, root: string): Base {
-  return { sessionId, root, generation: 0, desiredDigest: undefined, entries: new Map() };
+  return { sessionId, root, generation: 0, desiredDigest: undefined, isGuarded: false, entries: new Map() };
 }
 
 /** The first line of base as text. */
@@ -69,17 +76,20 @@ export function formatBaseHeader(base: Base): string {
     root: base.root,
     generation: base.generation,
     desired: base.desiredDigest ?? null,
+    ...(base.isGuarded ? { guarded: true } : {}),
     count: base.entries.size,
   });
 }
 
 /** The line of one path. */
-export function formatBaseLine(path: WorkspacePath, { entry, keptOver, sensitive }: BaseEntry): string {
-  const kept = keptOver === undefined && sensitive === undefined ? [] : [keptOver ?? null];
-  return JSON.stringify([path, ...recordOf(entry), ...kept, ...(sensitive ? [SENSITIVE] : [])]);
+export function formatBaseLine(path: WorkspacePath, { entry, keptOver, sensitive, heldBack }: BaseEntry): string {
+  const marks = [...(sensitive ? [SENSITIVE] : []), ...(heldBack ? [HELD_BACK] : [])];
+  const kept = keptOver === undefined && marks.length === 0 ? [] : [keptOver ?? null];
+  return JSON.stringify([path, ...recordOf(entry), ...kept, ...marks]);
 }
 
 const SENSITIVE = "sensitive";
+const HELD_BACK = "held";
 
 /** Base as text, the same for the same base: one header line, then one JSON line a path in path order. */
 export function formatBase(base: Base): string {
@@ -96,18 +106,17 @@ export function formatBase(base: Base): string {
 export function parseBase(text: string, sessionId: string, root: string): Base | Fault {
   const parsed = parseRecords(text, sessionId, root);
   if ("fault" in parsed) return parsed;
-  const { generation, desiredDigest, count, records } = parsed;
+  const { count, records, ...header } = parsed;
   if (records.length !== count) return { fault: "is cut short" };
-  return { sessionId, root, generation, desiredDigest, entries: new Map(records) };
+  return { sessionId, root, ...header, entries: new Map(records) };
 }
 
 /** Why a stored text cannot be used, to be read after its name. */
 export type Fault = { readonly fault: string };
 
 /** A header line and the records after it, which may be more or fewer than it counts. */
-export type Records = {
+export type Records = BaseHeader & {
   readonly generation: number;
-  readonly desiredDigest: Digest | undefined;
   readonly count: unknown;
   readonly records: readonly (readonly [WorkspacePath, BaseEntry])[];
 };
@@ -121,7 +130,7 @@ export function parseRecords(text: string, sessionId: string, root: string): Rec
     if (header["version"] !== 1) return { fault: "was written by another version of agb-sync" };
     if (header["sessionId"] !== sessionId) return { fault: "belongs to another session" };
     if (header["root"] !== root) return { fault: "belongs to another root" };
-    const { generation, desired, count } = header;
+    const { generation, desired, guarded, count } = header;
     if (typeof generation !== "number" || !Number.isSafeInteger(generation)) return { fault: "is damaged" };
     if (rest.pop() !== "") return { fault: "is cut short" };
     const lines: unknown = JSON.parse(`[${rest.join(",")}]`);
@@ -134,7 +143,7 @@ export function parseRecords(text: string, sessionId: string, root: string): Rec
       records.push([workspacePath(line[0]), parsed]);
     }
     const desiredDigest = typeof desired === "string" && isDigest(desired) ? desired : undefined;
-    return { generation, desiredDigest, count, records };
+    return { generation, desiredDigest, isGuarded: guarded === true, count, records };
   } catch (error) {
     return { fault: `is damaged (${error instanceof Error ? error.message : String(error)})` };
   }
@@ -160,25 +169,30 @@ function parseRecord(record: readonly unknown[]): BaseEntry | undefined {
   const mode = typeof one === "number" ? { mode: one } : {};
   switch (kind) {
     case "d":
-      return withKept({ kind: "directory", ...mode }, record[2]);
+      return withMarks({ kind: "directory", ...mode }, record.slice(2));
     case "f": {
       if (typeof two !== "number") return undefined;
-      const secret = record[5] === SENSITIVE ? ({ sensitive: true } as const) : {};
-      if (three === null) return { ...withKept({ kind: "file", ...mode, sizeBytes: two }, record[4]), ...secret };
+      const marks = record.slice(4);
+      if (three === null) return withMarks({ kind: "file", ...mode, sizeBytes: two }, marks);
       if (typeof three !== "string" || !isDigest(three)) return undefined;
-      return { ...withKept({ kind: "file", ...mode, sizeBytes: two, digest: three }, record[4]), ...secret };
+      return withMarks({ kind: "file", ...mode, sizeBytes: two, digest: three }, marks);
     }
     case "l":
-      return withKept({ kind: "link", ...(typeof one === "string" ? { target: one } : {}) }, record[2]);
+      return withMarks({ kind: "link", ...(typeof one === "string" ? { target: one } : {}) }, record.slice(2));
     case "s":
-      return withKept({ kind: "special" }, record[1]);
+      return withMarks({ kind: "special" }, record.slice(1));
     default:
       return undefined;
   }
 }
 
-function withKept(entry: Entry, kept: unknown): BaseEntry {
-  return typeof kept === "string" && isDigest(kept) ? { entry, keptOver: kept } : { entry };
+function withMarks(entry: Entry, [kept, ...marks]: readonly unknown[]): BaseEntry {
+  return {
+    entry,
+    ...(typeof kept === "string" && isDigest(kept) ? { keptOver: kept } : {}),
+    ...(marks.includes(SENSITIVE) ? { sensitive: true } : {}),
+    ...(marks.includes(HELD_BACK) ? { heldBack: true } : {}),
+  };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

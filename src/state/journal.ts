@@ -4,15 +4,7 @@ import { sameContent } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { statePath } from "../tree/workspace-path.ts";
 import type { Base, BaseChange, BaseEntry } from "./base.ts";
-import {
-  changeBase,
-  emptyBase,
-  formatBaseHeader,
-  formatBaseLine,
-  parseRecords,
-  recordsAt,
-  withChanges,
-} from "./base.ts";
+import { emptyBase, formatBaseHeader, formatBaseLine, parseRecords, recordsAt, withChanges } from "./base.ts";
 import { readState, replaceState } from "./state-file.ts";
 
 /** Where the journal is kept below the root. */
@@ -50,15 +42,14 @@ export async function readJournal(transport: Transport, signal: AbortSignal): Pr
   return parseJournal(await readState(transport, JOURNAL_PATH, signal), transport);
 }
 
-/** Notes what `changes` will make of `base`, beside what is noted there already for the same generation. */
+/** Notes what `changes` will make of base, `next`, beside what is noted there already for the same generation. */
 export async function writeJournal(
   transport: Transport,
-  base: Base,
+  next: Base,
   changes: readonly BaseChange[],
   before: Journal,
   signal: AbortSignal,
 ): Promise<void> {
-  const next = changeBase(base, changes, undefined);
   const records = recordsAt(next, changes);
   const older = before.generation === next.generation ? before.records : [];
   await replaceState(transport, "journal", next.generation, formatJournal(next, [...older, ...records]), signal);

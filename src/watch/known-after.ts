@@ -5,7 +5,7 @@ import { pathsOf } from "../plan/order-steps.ts";
 import type { Step } from "../plan/plan.ts";
 import { movedPath } from "../plan/relocate.ts";
 import type { Known, Planned } from "../reconcile/planned.ts";
-import { digestToRecord } from "../reconcile/planned.ts";
+import { headerAfter } from "../reconcile/planned.ts";
 import type { ApplyReport } from "../report.ts";
 import { changeBase } from "../state/base.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
@@ -22,13 +22,13 @@ export function knownAfter(planned: Planned, report: ApplyReport): Known | undef
   const left = report.outcomes.flatMap(({ step, result }) => (result.status === "applied" ? [] : [step]));
   if (left.length === 0 ? !report.verified : !isHarmless(report)) return undefined;
   const { plan, actual, base, held, baseChanges, strategy } = planned;
-  const open = planned.isGuarded === true ? undefined : openPaths(planned, left);
+  const open = plan.waiting.length > 0 ? undefined : openPaths(planned, left);
   if (planned.isSettled) return { actual, base, held, strategy, open };
   const changes = changesOf({ steps: plan.steps, recovered: planned.recovered, baseChanges }, results, base);
   const applied = report.outcomes.flatMap(({ step, result }) => (result.status === "applied" ? [step] : []));
   return {
     actual: treeAfter(actual, applied),
-    base: changeBase(base, changes, left.length === 0 ? digestToRecord(planned) : undefined),
+    base: changeBase(base, changes, headerAfter(planned, results)),
     held,
     strategy,
     open,

@@ -1,6 +1,7 @@
 import type { Desired } from "../desired/desired.ts";
 import { AgbSyncError } from "../errors.ts";
 import type { Manifest } from "../manifest/manifest.ts";
+import { deletedPaths } from "../plan/check-guards.ts";
 import { pathsOf } from "../plan/order-steps.ts";
 import { applyPlan, changedPaths, isComplete } from "../reconcile/apply-plan.ts";
 import { driftBetween } from "../reconcile/drift.ts";
@@ -12,6 +13,7 @@ import { LEAVE_MS } from "../run/run-commands.ts";
 import type { Session } from "../session.ts";
 import type { RetryClock } from "../transport/retry-policy.ts";
 import type { Counters } from "../transport/transport.ts";
+import type { Tree } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import type { CommandRunner } from "./command-runner.ts";
 import { changedBefore, knownAfter } from "./known-after.ts";
@@ -34,6 +36,8 @@ export type Round = {
   readonly isReady: boolean;
   /** This session was compared as a whole before. */
   readonly hasScanned: boolean;
+  /** Files that the rounds just before have deleted. */
+  readonly deletedBefore: number;
   /** When the first hint came at what is to be applied. */
   readonly pendingMs: number;
   readonly clock: RetryClock;
@@ -50,6 +54,8 @@ export type RoundEnd = {
   /** Everything that was desired is there and verified, conflicts apart. */
   readonly isComplete: boolean;
   readonly isReady: boolean;
+  /** Files that were deleted, and went nowhere else, of what was there. */
+  readonly deleted: { readonly paths: readonly WorkspacePath[]; readonly actual: Tree };
   /** What is to come: nothing, another round in a moment, or one after a growing pause. */
   readonly next: "rest" | "soon" | "later";
 };
@@ -90,6 +96,7 @@ function settingsOf(round: Round, heldBack: Map<string, Error>): ReconcileOption
     // A session that is only asked whether everything is as it was may answer in one word.
     fullScan: resting === undefined,
     runCommands: !isReady,
+    deletedBefore: round.deletedBefore,
     ...(isReady ? { onHeldBack: (error: Error) => heldBack.set(error.message, error) } : {}),
   };
 }
@@ -139,7 +146,13 @@ function endOf(round: Round, planned: Planned, report: ApplyReport): RoundEnd {
   const isComplete = known !== undefined && changed.length === 0;
   // Steps that wait for the one whose source changed are skipped with it: all of them are due soon.
   const next = isComplete ? "rest" : changed.length > 0 ? "soon" : "later";
-  return { known, isComplete, isReady: round.isReady || isComplete, next };
+  return {
+    known,
+    isComplete,
+    isReady: round.isReady || isComplete,
+    deleted: { paths: deletedPaths(planned.plan), actual: planned.actual },
+    next,
+  };
 }
 
 /** Why commands have to wait, if they do. Those of the first apply were run by it, if it was complete. */

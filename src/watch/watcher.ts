@@ -8,6 +8,7 @@ import type { RetryClock } from "../transport/retry-policy.ts";
 import { systemClock } from "../transport/retry-policy.ts";
 import { Bell } from "./bell.ts";
 import { CommandRunner } from "./command-runner.ts";
+import { DeletionBurst } from "./deletion-burst.ts";
 import { FileHints, SUSPICIOUS_HINTS } from "./file-hints.ts";
 import { GitWork } from "./git-work.ts";
 import { HeldSources } from "./held-sources.ts";
@@ -54,6 +55,7 @@ export class Watcher {
   readonly #held: HeldSources;
   readonly #sources: WatchedSources;
   readonly #commands: CommandRunner;
+  readonly #burst = new DeletionBurst();
   readonly #teller = new Teller();
   readonly #git: GitWork;
   readonly #backoff: Backoff;
@@ -215,6 +217,7 @@ export class Watcher {
         resting: this.#resting,
         isReady: this.#isReady,
         hasScanned: this.#hasScanned,
+        deletedBefore: this.#burst.goneBefore(desired.tree, scanMs),
       };
       const onApply = (isUnderWay: boolean) => (this.#isApplying = isUnderWay);
       const since = { pendingMs: this.#pendingSinceMs ?? scanMs, clock: this.#clock };
@@ -233,6 +236,7 @@ export class Watcher {
       this.#known = round.known;
       this.#resting = undefined;
       this.#hasScanned = true;
+      if (this.#isReady) this.#burst.note(round.deleted.paths, round.deleted.actual, this.#clock.now());
       if (isScan) this.#rescanAtMs = rescanMs > 0 ? scanMs + rescanMs : Number.POSITIVE_INFINITY;
       if (round.isComplete) this.#pendingSinceMs = undefined;
       if (round.isReady && !this.#isReady) {

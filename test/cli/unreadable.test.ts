@@ -104,6 +104,7 @@ describe("a report", () => {
       conflicts: [],
       unsupported: [],
       kept: [],
+      waiting: [],
       warnings: [],
     },
     strategy: "steps",

@@ -54,7 +54,7 @@ export function planInput(desired: Tree, actual: Tree, base: Base, more: Partial
     moves: [],
     desiredDigest: treeDigest(desired),
     detectMoves: true,
-    allowDeletes: true,
+    mayDelete: () => true,
     unsupported: () => undefined,
     warnings: [],
     ...more,

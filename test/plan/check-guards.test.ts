@@ -27,6 +27,7 @@ function planOf(steps: readonly Step[]): Plan {
     conflicts: [],
     unsupported: [],
     kept: [],
+    waiting: [],
     warnings: [],
   };
 }

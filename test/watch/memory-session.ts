@@ -61,12 +61,12 @@ export class MemorySession implements Session {
         return { kind: "tree", rootExists: base !== undefined, actual, base, recovered: [], warnings: [] };
       },
       commit: async (request) => {
-        const { steps, desiredDigest } = request;
+        const { steps } = request;
         this.#call("commit");
         await this.onCommit();
         const results = steps.map((): StepResult => ({ status: "applied" }));
         const base = this.base ?? emptyBase(this.id, root);
-        this.base = changeBase(base, changesOf(request, results, base), desiredDigest);
+        this.base = changeBase(base, changesOf(request, results, base), request.headerAfter(results));
         this.tree = treeAfter(
           this.tree,
           steps.map(({ step }) => step),

@@ -1,7 +1,7 @@
 import { closeSync, constants, fchmodSync, lstatSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { AgbSyncError, TransportError } from "../../errors.ts";
 import type { Step } from "../../plan/plan.ts";
-import { changeBase, emptyBase } from "../../state/base.ts";
+import { emptyBase } from "../../state/base.ts";
 import { writeBase } from "../../state/base-store.ts";
 import { changeMode } from "../../transport/embedded/change-mode.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
@@ -13,7 +13,7 @@ import { isClosed, OWNER_ALL } from "../../tree/entry.ts";
 import { printable } from "../../tree/printable.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, parentPath } from "../../tree/workspace-path.ts";
-import { intendedChanges } from "../base-changes.ts";
+import { intendedBase, intendedChanges } from "../base-changes.ts";
 import type { CommitRequest, CommitResult, StepResult } from "../engine.ts";
 import type { SessionIndex } from "./session-index.ts";
 
@@ -48,7 +48,7 @@ export async function buildFresh(
   }
   const results = steps.map((): StepResult => ({ status: "applied" }));
   const base = emptyBase(building.sessionId, root);
-  await writeBase(building, changeBase(base, intendedChanges(request, base), request.desiredDigest), signal);
+  await writeBase(building, intendedBase(request, base, intendedChanges(request, base)), signal);
   results.forEach((result, index) => request.onStep(index, result));
   return { results, verified: true, backupPath: undefined };
 }

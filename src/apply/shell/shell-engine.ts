@@ -253,7 +253,7 @@ export class ShellEngine implements Engine {
 
   /** After a commit that was not whole base is written from here, and the lock that it left is released. */
   async #recordPart(request: CommitRequest, results: readonly StepResult[], base: Base): Promise<void> {
-    const changed = changeBase(base, changesOf(request, results, base), undefined);
+    const changed = changeBase(base, changesOf(request, results, base), request.headerAfter(results));
     const late = AbortSignal.timeout(60_000);
     await writeBase(this.#transport, changed, late);
     await this.#transport.deleteFile(statePath("locks", `${request.applyId}.json`), late);
