@@ -1,8 +1,6 @@
 import { StepsEngine } from "./apply/steps-engine.ts";
 import type { ConnectOptions, Session } from "./session.ts";
-
-/** Requests at a time, unless the caller says otherwise. */
-const DEFAULT_CONCURRENCY = 16;
+import { DEFAULT_CONCURRENCY } from "./transport/requests.ts";
 
 /**
  * Reaches a session: the embedded one, the one with the given id, a live one of the given name, or a new one.

@@ -17,6 +17,14 @@ export type ProgressEvent =
       readonly result: StepResult;
     }
   | { readonly type: "output"; readonly stream: "stdout" | "stderr"; readonly command: string; readonly text: string }
+  /** Nothing has come from the service for so long; `what` is waited for, in its nth try. */
+  | {
+      readonly type: "waiting";
+      readonly what: string;
+      readonly attempt: number;
+      readonly attempts: number;
+      readonly silentMs: number;
+    }
   | { readonly type: "notice"; readonly level: "info" | "warning"; readonly message: string };
 
 /** Receives progress; must not throw. */

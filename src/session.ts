@@ -1,5 +1,6 @@
 import type { Engine } from "./apply/engine.ts";
 import type { SessionSpec } from "./manifest/manifest.ts";
+import type { ProgressListener } from "./progress.ts";
 import type { RetryPolicy } from "./transport/retry-policy.ts";
 import type { Transport } from "./transport/transport.ts";
 
@@ -19,8 +20,10 @@ export type ConnectOptions = {
   readonly envFiles?: readonly string[];
   /** How patiently failed calls are repeated. Default: six tries over half a minute. */
   readonly retryPolicy?: RetryPolicy;
-  /** Requests at a time. Default 16. */
+  /** Requests under way at a time, of every kind. Default 16. */
   readonly concurrency?: number;
+  /** Told, as `waiting`, when nothing has come from the service for some seconds. */
+  readonly onEvent?: ProgressListener;
   readonly signal: AbortSignal;
 };
 

@@ -15,6 +15,7 @@ import { BASE_PATH } from "../state/base.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { Console } from "./console.ts";
+import { describeWaiting } from "./describe-waiting.ts";
 import { eventLine } from "./events.ts";
 import { exitCodes } from "./exit-code.ts";
 import type { Output } from "./output.ts";
@@ -54,6 +55,12 @@ export class Context {
   readonly #controller = new AbortController();
   readonly #output: Output;
   readonly #sensitive = new Set<WorkspacePath>();
+  /** For whoever talks to the service. */
+  readonly onEvent: ProgressListener = (event) => this.#onEvent(event);
+  /** What the connection tells before, and without, a progress of the command's own. */
+  #onEvent: ProgressListener = (event) => {
+    if (event.type === "waiting") this.console.say(describeWaiting(event));
+  };
   #hasWarned = false;
   #stdin: Promise<Buffer> | undefined;
   /** Set once a signal came: the exit code that it asks for. */
@@ -172,6 +179,7 @@ export class Context {
       env: this.env,
       cwd: this.cwd,
       envFiles: this.envFiles,
+      onEvent: this.onEvent,
       signal: this.signal,
     });
     this.whenInterrupted = before;
@@ -212,6 +220,7 @@ export class Context {
     const costs = new PhaseCosts();
     if (options.json === true) {
       const onEvent: ProgressListener = (event) => console.printEvent(eventLine(event, this.hides));
+      this.#onEvent = onEvent;
       return { onEvent, clear: () => undefined, costs };
     }
     const { foreign } = console.ink;
@@ -220,6 +229,7 @@ export class Context {
     const onEvent: ProgressListener = (event) => {
       bar?.onEvent(event);
       if (event.type === "notice") console.say(foreign(event.message));
+      if (event.type === "waiting" && bar === undefined) console.say(describeWaiting(event));
       if (event.type === "output") {
         const text = console.redactor.cleanForeign(event.text);
         console.say(`${foreign(event.command)} | ${printableOutput(text, console.hasColor(process.stderr))}`);
@@ -228,6 +238,7 @@ export class Context {
       costs.add(event);
       if (console.isVerbose) console.say(describePhase(event));
     };
+    this.#onEvent = onEvent;
     return { onEvent, clear: () => bar?.clear(), costs };
   }
 

@@ -1,4 +1,5 @@
 import type { ProgressEvent } from "../progress.ts";
+import { describeWaiting } from "./describe-waiting.ts";
 import { formatBytes } from "./quantities.ts";
 
 /** Redrawn at most this often. */
@@ -22,6 +23,7 @@ export class ProgressBar {
   readonly #stream: NodeJS.WriteStream;
   readonly #startedMs = performance.now();
   #phase = "";
+  #waiting: string | undefined;
   #done = 0;
   #total = 0;
   #drawnMs = 0;
@@ -33,12 +35,15 @@ export class ProgressBar {
 
   onEvent(event: ProgressEvent): void {
     if (event.type === "phase-start") this.#phase = event.phase;
+    // Until something else happens this is what it is about.
+    this.#waiting = event.type === "waiting" ? describeWaiting(event) : undefined;
     if (event.type === "bytes") {
       this.#done = event.doneBytes;
       this.#total = event.totalBytes;
     }
     const nowMs = performance.now();
-    if (nowMs - this.#drawnMs < INTERVAL_MS && event.type !== "phase-start") return;
+    const isNow = event.type === "phase-start" || event.type === "waiting";
+    if (nowMs - this.#drawnMs < INTERVAL_MS && !isNow) return;
     this.#drawnMs = nowMs;
     this.#draw((nowMs - this.#startedMs) / 1000);
   }
@@ -61,9 +66,8 @@ export class ProgressBar {
       this.#total > 0
         ? ` [${bar}] ${formatBytes(this.#done)} of ${formatBytes(this.#total)}, ${formatBytes(rate)}/s${left}`
         : "";
-    this.#stream.write(
-      `${phaseNames[this.#phase] ?? this.#phase}${bytes}`.slice(0, Math.max(20, (this.#stream.columns ?? 80) - 1)),
-    );
+    const text = this.#waiting ?? `${phaseNames[this.#phase] ?? this.#phase}${bytes}`;
+    this.#stream.write(text.slice(0, Math.max(20, (this.#stream.columns ?? 80) - 1)));
     this.#isShown = true;
   }
 }

@@ -2,10 +2,10 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { hasCode, TransportError } from "../errors.ts";
 import { BackgroundJob } from "../transport/background-job.ts";
+import { deadline } from "../transport/deadline.ts";
 import { quoteForShell } from "../transport/shell-quote.ts";
 import type { Transport } from "../transport/transport.ts";
 import { STATE_DIRECTORY } from "../tree/workspace-path.ts";
-import { deadline } from "./deadline.ts";
 
 /** What is to be run, as words: none of them is read as shell code (S27). */
 export type LiveCommand = {

@@ -5,11 +5,11 @@ import { AgbSyncError, hasCode, TransportError } from "../errors.ts";
 import type { RunSpec } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
 import { BackgroundJob } from "../transport/background-job.ts";
+import { deadline } from "../transport/deadline.ts";
 import { quoteForShell } from "../transport/shell-quote.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { STATE_DIRECTORY } from "../tree/workspace-path.ts";
-import { deadline } from "./deadline.ts";
 
 /** What became of one command. */
 export type CommandOutcome = {

@@ -3,8 +3,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import pLimit from "p-limit";
 import { hasCode, TransportError } from "../errors.ts";
 import { printable } from "../tree/printable.ts";
-import { codeOfStderr } from "./agb/error-text.ts";
 import { BackgroundJob, type JobStream, type JobView } from "./background-job.ts";
+import { codeOfStderr } from "./stderr-reason.ts";
 import type { ShellRequest, ShellResult } from "./transport.ts";
 
 /** Bytes of the answer in one page: as base64 still far below what is known to pass (protocol §14, response cap). */

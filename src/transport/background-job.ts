@@ -1,9 +1,9 @@
 import { TransportError } from "../errors.ts";
-import { runMarked } from "./agb/shell-tool.ts";
 import job from "./programs/job.sh.generated.js";
 import lookAtJob from "./programs/look-at-job.sh.generated.js";
 import startJob from "./programs/start-job.sh.generated.js";
 import stopJob from "./programs/stop-job.sh.generated.js";
+import { runMarked } from "./run-marked.ts";
 import { shellProgram } from "./shell-program.ts";
 import { quoteForShell } from "./shell-quote.ts";
 import type { ShellRequest, ShellResult } from "./transport.ts";

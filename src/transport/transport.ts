@@ -16,6 +16,10 @@ export type ShellRequest = {
   readonly env?: Readonly<Record<string, string>>;
   /** Running it twice ends like running it once: a lost answer may be retried. Default false. */
   readonly repeatable?: boolean;
+  /** What it is for, for messages: `scan the workspace`. */
+  readonly what?: string;
+  /** Throws for an answer that cannot be used, which then counts as a failed request. */
+  readonly check?: (result: ShellResult) => void;
 };
 
 export type ShellResult = { readonly stdout: string; readonly stderr: string; readonly exitCode: number };
@@ -65,8 +69,9 @@ export type MoveOptions = {
 
 /**
  * The files of one session below one root: the single seam between the core and any kind of session.
- * Paths are relative to `root`. Implementations make one call and report honestly; retry and limits are wrappers.
- * A signal that is already aborted means that nothing is sent. Every failure is a TransportError.
+ * Paths are relative to `root`. Where calls are requests over a network, each of them is limited and repeated where it
+ * leaves: a failure that comes out here is the last one. A signal that is already aborted means that nothing is sent.
+ * Every failure is a TransportError.
  */
 export interface Transport {
   /** For messages and for the lock: which kind of session this is. */

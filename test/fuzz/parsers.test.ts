@@ -11,9 +11,10 @@ import { emptyBase, formatBase, parseBase } from "../../src/state/base.ts";
 import { parseTicket } from "../../src/state/lock.ts";
 import { errorOf, parseEnvelope } from "../../src/transport/agb/parse-envelope.ts";
 import { parseStat } from "../../src/transport/agb/shell-files.ts";
-import { runMarked, runShell } from "../../src/transport/agb/shell-tool.ts";
+import { runShell } from "../../src/transport/agb/shell-tool.ts";
 import { serialisedBytes, textChunks } from "../../src/transport/agb/text-chunks.ts";
 import { parseFileInfo, parseListing } from "../../src/transport/agb/tool-files.ts";
+import { runMarked } from "../../src/transport/run-marked.ts";
 import { quoteForShell } from "../../src/transport/shell-quote.ts";
 
 const runs = { numRuns: Number(process.env["FUZZ_RUNS"] ?? 300) };

@@ -9,8 +9,8 @@ import { backupName, listBackups, pathsInBackup, pruneBackups, restoreBackup } f
 import { acquireLock } from "../../src/state/lock.ts";
 import { EmbeddedTransport } from "../../src/transport/embedded/embedded-transport.ts";
 import type { Transport } from "../../src/transport/transport.ts";
-import { AdaptiveLimit, withLimit } from "../../src/transport/with-limit.ts";
 import { workspacePath } from "../../src/tree/workspace-path.ts";
+import { forwarding } from "../helpers/forwarding.ts";
 import { kinds } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";
 import type { Local } from "../helpers/workspace.ts";
@@ -183,7 +183,7 @@ describe.each(kinds)("$name", ({ strategy, isFull, open }) => {
 
 /** The same session with another way to move. */
 function withMove(inner: Transport, move: Transport["move"]): Transport {
-  return { ...withLimit(inner, new AdaptiveLimit(16)), move };
+  return forwarding(inner, { move });
 }
 
 describe("pruning", () => {

@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
 import { AgbClient } from "../../src/transport/agb/agb-client.ts";
 import { HttpPool } from "../../src/transport/agb/http-pool.ts";
+import { Requests } from "../../src/transport/requests.ts";
 import type { RetryPolicy } from "../../src/transport/retry-policy.ts";
 
 /** As patient as the default in tries, without its waits. */
@@ -63,10 +64,11 @@ async function respond(
 
 /** A client of a server, with a pool that ends with the test. */
 export function clientOf({ url }: Pick<Loopback, "url">, options: { readonly timeoutMs?: number } = {}): AgbClient {
-  const pool = new HttpPool({ requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 }, {});
+  const counters = { requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 };
+  const pool = new HttpPool(counters, {});
   onTestFinished(async () => await pool.close());
   const config = { apiKey: "k", endpoint: url, timeoutMs: options.timeoutMs ?? 10_000 };
-  return new AgbClient(config, pool, { policy: quick });
+  return new AgbClient(config, pool, new Requests(counters, { policy: quick }));
 }
 
 /** The answer of a tool on the API route (protocol §5.1). */

@@ -4,7 +4,7 @@ import { backupName } from "../../state/backups.ts";
 import type { Base, BaseChange } from "../../state/base.ts";
 import { formatBaseHeader } from "../../state/base.ts";
 import { ticketStart } from "../../state/lock.ts";
-import { runMarked, shellOf } from "../../transport/agb/shell-tool.ts";
+import { runMarked, shellOf } from "../../transport/run-marked.ts";
 import type { Transport } from "../../transport/transport.ts";
 import { intendedBase, intendedChanges } from "../base-changes.ts";
 import type { CommitRequest } from "../engine.ts";

@@ -1,6 +1,5 @@
 import { hasCode, TransportError } from "../../errors.ts";
-import type { RetryOptions } from "../retry-policy.ts";
-import { retry } from "../retry-policy.ts";
+import type { Repeats, Requests } from "../requests.ts";
 import type { AgbConfig } from "./agb-config.ts";
 import { describeForeign, foreignAnswer } from "./foreign-answer.ts";
 import type { HttpPool } from "./http-pool.ts";
@@ -22,31 +21,36 @@ export type CallOptions = {
 /** One account at one endpoint: sends calls with their key and reads their envelopes (protocol §2, §3). */
 export class AgbClient {
   readonly pool: HttpPool;
+  readonly requests: Requests;
   readonly #config: AgbConfig;
-  readonly #retry: RetryOptions;
   /** The endpoint has answered like AGB: what comes from elsewhere now came from a gateway in between. */
   #isKnown = false;
 
-  constructor(config: AgbConfig, pool: HttpPool, retryOptions: RetryOptions = {}) {
+  constructor(config: AgbConfig, pool: HttpPool, requests: Requests) {
     this.pool = pool;
+    this.requests = requests;
     this.#config = config;
-    this.#retry = {
-      ...retryOptions,
-      onRetry: (error, delayMs) => {
-        pool.counters.retries += 1;
-        retryOptions.onRetry?.(error, delayMs);
-      },
-    };
   }
 
   get timeoutMs(): number {
     return this.#config.timeoutMs;
   }
 
-  /**
-   * One call. @throws {TransportError} as `errorOf` and the pool say; `UNREACHABLE` when what answers is not AGB.
-   */
+  /** A call that is made once. @throws as {@link exchange}. */
   async call(path: string, options: CallOptions, signal: AbortSignal): Promise<Envelope> {
+    return await this.#run(path, options, "never", signal);
+  }
+
+  /** A call that may be made twice without harm, repeated as the policy allows. @throws as {@link exchange}. */
+  async repeat(path: string, options: CallOptions, signal: AbortSignal): Promise<Envelope> {
+    return await this.#run(path, options, "always", signal);
+  }
+
+  /**
+   * One request at once, for whoever limits and repeats it. @throws {TransportError} as `errorOf` and the pool say;
+   * `UNREACHABLE` when what answers is not AGB.
+   */
+  async exchange(path: string, options: CallOptions, signal: AbortSignal): Promise<Envelope> {
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(options.query ?? {})) if (value !== undefined) query.set(name, value);
     const method = options.method ?? "POST";
@@ -82,9 +86,9 @@ export class AgbClient {
     throw errorOf(envelope, `could not ${options.what}`, answer.retryAfterMs);
   }
 
-  /** A call that may be repeated without harm, repeated as the policy allows. */
-  async repeat(path: string, options: CallOptions, signal: AbortSignal): Promise<Envelope> {
-    return await retry(() => this.call(path, options, signal), signal, this.#retry);
+  async #run(path: string, options: CallOptions, repeats: Repeats, signal: AbortSignal): Promise<Envelope> {
+    const send = async (own: AbortSignal) => await this.exchange(path, options, own);
+    return await this.requests.run({ what: options.what, repeats }, send, signal);
   }
 }
 

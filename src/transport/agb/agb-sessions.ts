@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { hasCode, TransportError } from "../../errors.ts";
 import type { SessionSpec } from "../../manifest/manifest.ts";
-import { DEFAULT_RETRY_POLICY, type RetryPolicy, sleepOrAbort, systemClock } from "../retry-policy.ts";
+import { type RetryPolicy, sleepOrAbort, systemClock } from "../retry-policy.ts";
+import { shorten } from "../shorten.ts";
 import type { AgbClient } from "./agb-client.ts";
 import { isGone } from "./agb-client.ts";
-import { decoded, errorOf, fieldOf, recordOf, shorten, textOf } from "./parse-envelope.ts";
+import { decoded, errorOf, fieldOf, recordOf, sessionGone, textOf } from "./parse-envelope.ts";
 
 /** What is needed to talk to one session. `link` is there when the session offers the direct route. */
 export type SessionDetails = {
@@ -29,6 +30,10 @@ const PAGE_SIZE = "10";
 /** Creations close together can fail for a moment (protocol §4.1): again after 5 s and 15 s with the default policy. */
 const CREATE_ATTEMPTS = 3;
 const CREATE_PAUSES = 20;
+/** A look at a session must not itself be waited for. */
+const LOOK_TIMEOUT_MS = 10_000;
+/** Statuses of a session that is over or about to be (protocol §4.2). */
+const endedStatus = new Set(["finish", "finished", "deleting", "deleted", "released", "stopped"]);
 /** Reasons that another try does not mend. */
 const finalReasons =
   /quota|ceased|image|auth|not_login|logged in|denied|forbidden|arrears|overdue|balance|invalid ?param/i;
@@ -38,10 +43,10 @@ export class AgbSessions {
   readonly #client: AgbClient;
   readonly #policy: RetryPolicy;
 
-  /** Pauses are multiples of the policy's `baseDelayMs`. */
-  constructor(client: AgbClient, options: { readonly policy?: RetryPolicy } = {}) {
+  /** Pauses are multiples of the client's `baseDelayMs`. */
+  constructor(client: AgbClient) {
     this.#client = client;
-    this.#policy = options.policy ?? DEFAULT_RETRY_POLICY;
+    this.#policy = client.requests.policy;
   }
 
   /**
@@ -142,6 +147,22 @@ export class AgbSessions {
       signal,
     );
     return textOf(fieldOf(data, "status")).toLowerCase();
+  }
+
+  /**
+   * Why a session can serve no call any more; undefined while it lives. One request at once, for whoever waits for
+   * another one. @throws {TransportError} when the service does not say.
+   */
+  async lossOf(sessionId: string, signal: AbortSignal): Promise<TransportError | undefined> {
+    try {
+      const options = { body: { sessionId }, what: "look whether the session lives", timeoutMs: LOOK_TIMEOUT_MS };
+      const { data } = await this.#client.exchange("/mcp/getSessionInfo", options, signal);
+      const status = textOf(fieldOf(data, "status")).toLowerCase();
+      return endedStatus.has(status) ? sessionGone(`its status is ${status}`) : undefined;
+    } catch (error) {
+      if (isGone(error) && error instanceof TransportError) return error;
+      throw error;
+    }
   }
 
   /** Starts the release of a session; one that is gone already counts as released. */

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { deflateSync } from "node:zlib";
 import { TransportError } from "../../errors.ts";
+import { shorten } from "../shorten.ts";
 import type { ShellRequest, ShellResult } from "../transport.ts";
-import { decoded, fieldOf, recordOf, shorten } from "./parse-envelope.ts";
+import { decoded, fieldOf, recordOf } from "./parse-envelope.ts";
 import { LONGEST_COMMAND_MS } from "./shell-tool.ts";
 import type { ToolCaller } from "./tool-caller.ts";
 

@@ -2,10 +2,11 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import type { ErrorCode } from "../../errors.ts";
 import { hasCode, TransportError } from "../../errors.ts";
+import { shorten } from "../shorten.ts";
 import type { UploadedFile, UploadSource } from "../transport.ts";
 import type { AgbClient } from "./agb-client.ts";
 import { isGone } from "./agb-client.ts";
-import { decoded, fieldOf, shorten, textOf } from "./parse-envelope.ts";
+import { decoded, fieldOf, textOf } from "./parse-envelope.ts";
 
 /** First pause between two looks at a transfer, and how much longer the longest is. */
 const LOOK_PAUSE_MS = 1000;
@@ -79,22 +80,29 @@ export class FileTransfer {
         ended.abort();
         const query = { contextId, filePath };
         await this.#client
-          .call("/sdk/DeleteContextFile", { query, what: "remove the upload" }, signal)
+          .repeat("/sdk/DeleteContextFile", { query, what: "remove the upload" }, signal)
           .catch(() => undefined);
       },
     };
   }
 
+  /** The bytes, opened anew for each try: a second one replaces what the first has stored. */
   async #put(url: string, source: UploadSource, signal: AbortSignal): Promise<void> {
-    const answer = await this.#client.pool
+    const send = async (own: AbortSignal) => await this.#putOnce(url, source, own);
+    await this.#client.requests.run({ what: "upload the contents", repeats: "always" }, send, signal);
+  }
+
+  async #putOnce(url: string, source: UploadSource, signal: AbortSignal): Promise<void> {
+    const { pool, requests, timeoutMs } = this.#client;
+    const answer = await pool
       .send(
         url,
         {
           // No content type: it is part of the signature, and the store refuses one it was not told of.
           method: "PUT",
           headers: { "content-length": String(source.sizeBytes) },
-          body: source.open(),
-          timeoutMs: this.#client.timeoutMs * 5,
+          body: { sizeBytes: source.sizeBytes, chunks: source.open(), onSent: () => requests.heard() },
+          timeoutMs,
         },
         signal,
       )

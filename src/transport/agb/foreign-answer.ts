@@ -1,6 +1,7 @@
 import { TransportError } from "../../errors.ts";
+import { shorten } from "../shorten.ts";
 import type { HttpAnswer } from "./http-pool.ts";
-import { isWebPage, shorten } from "./parse-envelope.ts";
+import { isWebPage } from "./parse-envelope.ts";
 
 /** Something answers at the endpoint, and it is not AGB. */
 export function foreignAnswer(host: string, why: string): TransportError {

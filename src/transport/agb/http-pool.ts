@@ -1,16 +1,19 @@
-import { setMaxListeners } from "node:events";
 import { Readable } from "node:stream";
+import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import type { Dispatcher } from "undici";
 import { Agent, EnvHttpProxyAgent } from "undici";
-import type { ErrorCode } from "../../errors.ts";
 import { messageOf, TransportError } from "../../errors.ts";
 import type { Counters } from "../transport.ts";
 import { foreignAnswer } from "./foreign-answer.ts";
 
 /** Connections kept open; more calls than this at a time wait for one. */
 const CONNECTIONS = 64;
-/** Longest answer that is read into memory. */
-const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
+/** Longest answer that is read into memory: 48 MiB of base64 and JSON around a listing of a million files. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+/** Slowest that a long body may go: 512 kbit a second. */
+const FLOOR_BYTES_PER_SECOND = 64_000;
+/** Longer ones would end at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export type HttpAnswer = {
   readonly status: number;
@@ -23,8 +26,20 @@ export type HttpAnswer = {
 export type HttpRequest = {
   readonly method: "GET" | "POST" | "PUT";
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string | AsyncIterable<Uint8Array>;
+  readonly body?: string | LongBody;
+  /**
+   * For the whole of it: connecting, sending, headers and the last byte of the answer. A long body has the time that its
+   * bytes take at the floor rate besides, and must not stand still for so long.
+   */
   readonly timeoutMs: number;
+};
+
+/** A body that is sent as it is read. */
+export type LongBody = {
+  readonly sizeBytes: number;
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** Told of each piece that went on its way. */
+  readonly onSent?: () => void;
 };
 
 /** Keep-alive connections to the service, and what went over them. */
@@ -43,50 +58,63 @@ export class HttpPool {
   /** One request, one answer. @throws {TransportError} `UNREACHABLE`, `UNAVAILABLE`, `TIMEOUT`, `BAD_ANSWER`. */
   async send(url: string, options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
     signal.throwIfAborted();
-    // One signal stops many calls at once: that many listeners are meant, and no leak to warn of.
-    setMaxListeners(0, signal);
-    this.counters.requests += 1;
     const { method, headers, body, timeoutMs } = options;
+    const { origin, pathname, search, host } = new URL(url);
+    const time = new CallTime(timeoutMs, typeof body === "object" ? body.sizeBytes : 0, signal);
+    this.counters.requests += 1;
     if (typeof body === "string") this.counters.bytesSent += Buffer.byteLength(body);
     try {
-      const { origin, pathname, search } = new URL(url);
       const response = await this.#dispatcher.request({
         origin,
         path: `${pathname}${search}`,
         method,
         headers: { ...headers },
-        body:
-          typeof body === "string" || body === undefined
-            ? (body ?? null)
-            : Readable.from(counted(body, this.counters), { objectMode: false }),
-        headersTimeout: timeoutMs,
-        bodyTimeout: timeoutMs,
-        signal,
+        body: typeof body === "object" ? this.#streamOf(body, time) : (body ?? null),
+        // One time over everything is kept here: those of undici begin anew with every byte.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+        signal: time.signal,
       });
-      const chunks: Uint8Array[] = [];
-      let sizeBytes = 0;
-      for await (const chunk of response.body) {
-        const bytes: Uint8Array = chunk;
-        sizeBytes += bytes.byteLength;
-        if (sizeBytes > MAX_ANSWER_BYTES) {
-          throw new TransportError("BAD_ANSWER", `the service sent more than ${MAX_ANSWER_BYTES} bytes at once`, {
-            hint: "declare a smaller part of the workspace, or ignore what is not needed",
-          });
-        }
-        chunks.push(bytes);
-      }
-      this.counters.bytesReceived += sizeBytes;
+      const answer = await this.#read(response.body);
       return {
         status: response.statusCode,
-        body: Buffer.concat(chunks),
+        body: unpacked(answer, firstOf(response.headers["content-encoding"])),
         retryAfterMs: retryAfter(response.headers["retry-after"]),
         location: firstOf(response.headers["location"]),
       };
     } catch (error) {
       if (error instanceof TransportError) throw error;
       signal.throwIfAborted();
-      throw networkError(error, url);
+      throw time.isOver ? tooLate(host, error) : networkError(error, url);
+    } finally {
+      time.free();
     }
+  }
+
+  async #read(body: AsyncIterable<unknown> & { destroy(): void }): Promise<Buffer> {
+    const chunks: Uint8Array[] = [];
+    let sizeBytes = 0;
+    for await (const chunk of body) {
+      if (!(chunk instanceof Uint8Array)) continue;
+      sizeBytes += chunk.byteLength;
+      if (sizeBytes > MAX_ANSWER_BYTES) throw tooLong();
+      chunks.push(chunk);
+    }
+    this.counters.bytesReceived += sizeBytes;
+    return Buffer.concat(chunks);
+  }
+
+  #streamOf({ chunks, onSent }: LongBody, time: CallTime): Readable {
+    const { counters } = this;
+    const counted = async function* () {
+      for await (const chunk of chunks) {
+        counters.bytesSent += chunk.byteLength;
+        yield chunk;
+        time.moved();
+        onSent?.();
+      }
+    };
+    return Readable.from(counted(), { objectMode: false });
   }
 
   async close(): Promise<void> {
@@ -94,11 +122,80 @@ export class HttpPool {
   }
 }
 
-async function* counted(body: AsyncIterable<Uint8Array>, counters: Counters): AsyncIterable<Uint8Array> {
-  for await (const chunk of body) {
-    counters.bytesSent += chunk.byteLength;
-    yield chunk;
+/** The time that one call may take. */
+class CallTime {
+  readonly #controller = new AbortController();
+  readonly #outer: AbortSignal;
+  readonly #longest: NodeJS.Timeout;
+  /** For a long body: it must not stand still. */
+  readonly #still: NodeJS.Timeout | undefined;
+  readonly #stop = () => this.#controller.abort(this.#outer.reason);
+  isOver = false;
+
+  constructor(timeoutMs: number, bodyBytes: number, outer: AbortSignal) {
+    this.#outer = outer;
+    const end = () => {
+      this.isOver = true;
+      this.#controller.abort();
+    };
+    this.#longest = setTimeout(
+      end,
+      Math.min(LONGEST_TIMER_MS, timeoutMs + (bodyBytes * 1000) / FLOOR_BYTES_PER_SECOND),
+    );
+    this.#still = bodyBytes === 0 ? undefined : setTimeout(end, Math.min(LONGEST_TIMER_MS, timeoutMs));
+    outer.addEventListener("abort", this.#stop, { once: true });
   }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  moved(): void {
+    this.#still?.refresh();
+  }
+
+  free(): void {
+    clearTimeout(this.#longest);
+    clearTimeout(this.#still);
+    this.#outer.removeEventListener("abort", this.#stop);
+  }
+}
+
+/** Nobody asked for a packed answer; one that comes all the same is unpacked up to the same length. */
+function unpacked(body: Buffer, encoding: string | undefined): Buffer {
+  const unpack = encoding === undefined ? undefined : unpackers[encoding.trim().toLowerCase()];
+  if (unpack === undefined || body.byteLength === 0) return body;
+  try {
+    return unpack(body, { maxOutputLength: MAX_ANSWER_BYTES });
+  } catch (error) {
+    if (codeOf(error) === "ERR_BUFFER_TOO_LARGE") throw tooLong();
+    throw new TransportError("BAD_ANSWER", `an answer of the service cannot be unpacked: ${messageOf(error)}`, {
+      retryable: true,
+      cause: error,
+    });
+  }
+}
+
+const unpackers: Readonly<Record<string, typeof gunzipSync>> = {
+  gzip: gunzipSync,
+  "x-gzip": gunzipSync,
+  deflate: inflateSync,
+  br: brotliDecompressSync,
+};
+
+function tooLong(): TransportError {
+  const mebibytes = MAX_ANSWER_BYTES / 1024 / 1024;
+  return new TransportError("BAD_ANSWER", `the service sent more than ${mebibytes} MiB in one answer`, {
+    hint: "declare a smaller part of the workspace, or ignore what is not needed",
+  });
+}
+
+function tooLate(host: string, cause: unknown): TransportError {
+  return new TransportError("TIMEOUT", `${host} did not answer in time`, {
+    hint: "try again; finished steps are not repeated. AGB_TIMEOUT_MS says how long one request may take",
+    cause,
+    retryable: true,
+  });
 }
 
 function firstOf(header: string | string[] | undefined): string | undefined {
@@ -149,17 +246,11 @@ function networkError(error: unknown, url: string): TransportError {
       retryable: code === "EAI_AGAIN" || code === "UND_ERR_CONNECT_TIMEOUT",
     });
   }
-  const isTimeout = code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT";
-  const kind: ErrorCode = isTimeout ? "TIMEOUT" : "UNAVAILABLE";
-  return new TransportError(
-    kind,
-    isTimeout ? `${host} did not answer in time` : `the connection to ${host} broke: ${messageOf(error)}`,
-    {
-      hint: "try again; finished steps are not repeated",
-      cause: error,
-      retryable: true,
-    },
-  );
+  return new TransportError("UNAVAILABLE", `the connection to ${host} broke: ${messageOf(error)}`, {
+    hint: "try again; finished steps are not repeated",
+    cause: error,
+    retryable: true,
+  });
 }
 
 function codeOf(error: unknown): string {

@@ -2,10 +2,10 @@ import { ShellEngine } from "../../apply/shell/shell-engine.ts";
 import { StepsEngine } from "../../apply/steps-engine.ts";
 import { TransportError, UsageError } from "../../errors.ts";
 import type { ConnectOptions, Session, Workspace } from "../../session.ts";
-import { DEFAULT_RETRY_POLICY, RetryBudget, type RetryPolicy } from "../retry-policy.ts";
+import { DEFAULT_CONCURRENCY, Requests } from "../requests.ts";
+import { DEFAULT_RETRY_POLICY } from "../retry-policy.ts";
+import type { Waiting } from "../silence-watch.ts";
 import type { Transport } from "../transport.ts";
-import { AdaptiveLimit, withLimit } from "../with-limit.ts";
-import { withRetry } from "../with-retry.ts";
 import { AgbClient } from "./agb-client.ts";
 import { configFromEnvironment } from "./agb-config.ts";
 import type { SessionDetails } from "./agb-sessions.ts";
@@ -16,18 +16,22 @@ import { FileTransfer } from "./file-transfer.ts";
 import { HttpPool } from "./http-pool.ts";
 import { ApiRoute, LinkRoute } from "./tool-caller.ts";
 
-type AccountOptions = Pick<ConnectOptions, "env" | "cwd" | "envFiles" | "retryPolicy">;
+type AccountOptions = Pick<ConnectOptions, "env" | "cwd" | "envFiles" | "retryPolicy" | "concurrency" | "onEvent">;
 
 /** The account behind the environment's key, for what concerns no single session. `close` frees its sockets. */
-export function openAccount({ env, cwd, envFiles, retryPolicy = DEFAULT_RETRY_POLICY }: AccountOptions): {
+export function openAccount(options: AccountOptions): {
   readonly sessions: AgbSessions;
   readonly client: AgbClient;
   close(): Promise<void>;
 } {
+  const { env, cwd, envFiles, concurrency = DEFAULT_CONCURRENCY, onEvent } = options;
+  const { retryPolicy: policy = DEFAULT_RETRY_POLICY } = options;
   const config = configFromEnvironment(env, cwd, envFiles);
-  const pool = new HttpPool({ requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 }, env);
-  const client = new AgbClient(config, pool, { budget: new RetryBudget(), policy: retryPolicy });
-  return { sessions: new AgbSessions(client, { policy: retryPolicy }), client, close: async () => await pool.close() };
+  const counters = { requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 };
+  const pool = new HttpPool(counters, env);
+  const onWaiting = onEvent && ((waiting: Waiting) => onEvent({ type: "waiting", ...waiting }));
+  const client = new AgbClient(config, pool, new Requests(counters, { concurrency, policy, onWaiting }));
+  return { sessions: new AgbSessions(client), client, close: async () => await pool.close() };
 }
 
 /**
@@ -35,25 +39,23 @@ export function openAccount({ env, cwd, envFiles, retryPolicy = DEFAULT_RETRY_PO
  * @throws {TransportError} `NO_API_KEY`, `BAD_API_KEY`, `UNREACHABLE`, `SESSION_NOT_FOUND`, `SESSION_FAILED`.
  */
 export async function openAgbSession(options: ConnectOptions, concurrency: number): Promise<Session> {
-  const account = openAccount(options);
+  const account = openAccount({ ...options, concurrency });
   try {
     const { details, origin } = await reachSession(account.sessions, options);
     const { client, sessions } = account;
+    const { sessionId } = details;
+    client.requests.watchOver(async (signal) => await sessions.lossOf(sessionId, signal));
     const connection: AgbConnection = {
-      sessionId: details.sessionId,
-      caller: details.link === undefined ? new ApiRoute(client, details.sessionId) : new LinkRoute(client, details),
-      transfer: new FileTransfer(client, details.sessionId),
-      counters: client.pool.counters,
+      sessionId,
+      caller: details.link === undefined ? new ApiRoute(client, sessionId) : new LinkRoute(client, details),
+      requests: client.requests,
+      transfer: new FileTransfer(client, sessionId),
       timeoutMs: client.timeoutMs,
       shellTool: shellToolOf(details),
       close: () => account.close(),
     };
-    return sessionOver(connection, {
-      origin,
-      concurrency,
-      retryPolicy: options.retryPolicy ?? DEFAULT_RETRY_POLICY,
-      keepAlive: (signal) => sessions.keepAlive(details.sessionId, signal),
-    });
+    const keepAlive = async (signal: AbortSignal) => await sessions.keepAlive(sessionId, signal);
+    return sessionOver(connection, { origin, concurrency, keepAlive });
   } catch (error) {
     await account.close();
     throw error;
@@ -66,20 +68,14 @@ function shellToolOf({ servers }: SessionDetails): ShellTool {
   return servers.has("run_code") ? "run_code" : "none";
 }
 
-/** A session over one connection: every workspace shares its probe, its limit and its retry budget. */
+/** A session over one connection: every workspace shares its probe and its requests. */
 export function sessionOver(
   connection: AgbConnection,
-  options: Pick<Session, "origin" | "keepAlive"> & {
-    readonly concurrency: number;
-    readonly retryPolicy: RetryPolicy;
-  },
+  options: Pick<Session, "origin" | "keepAlive"> & { readonly concurrency: number },
 ): Session {
-  const { origin, concurrency, retryPolicy } = options;
+  const { origin, concurrency } = options;
   const probe = new SharedProbe(connection);
-  const limit = new AdaptiveLimit(concurrency);
-  const budget = new RetryBudget();
-  const openAt = (root: string): Transport =>
-    withRetry(withLimit(new AgbTransport(connection, probe, root), limit), { budget, policy: retryPolicy });
+  const openAt = (root: string): Transport => new AgbTransport(connection, probe, root);
   const workspaces = new Map<string, Workspace>();
   return {
     id: connection.sessionId,

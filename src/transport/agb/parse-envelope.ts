@@ -1,5 +1,5 @@
 import { TransportError } from "../../errors.ts";
-import { printable } from "../../tree/printable.ts";
+import { shorten } from "../shorten.ts";
 
 /** An answer of the service in one form, whatever casing or nesting it came in (protocol §2). */
 export type Envelope = {
@@ -18,8 +18,6 @@ export type Envelope = {
 
 /** One of these is in every answer of the service (protocol §2). */
 const ENVELOPE_FIELDS = ["success", "code", "data", "requestId", "httpStatusCode"];
-/** Longest text of a server that is repeated in a message. */
-const LONGEST_MESSAGE = 300;
 
 /** Reads an answer. Never throws: what is no envelope becomes a failed one. */
 export function parseEnvelope(status: number, body: string): Envelope {
@@ -54,9 +52,7 @@ export function errorOf(envelope: Envelope, what: string, retryAfterMs?: number)
   const words = wordsOf(code, detail);
   const patience = { retryable: true, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   if (isSessionLoss(code, detail)) {
-    return new TransportError("SESSION_GONE", `${what}: the session is gone (${shorten(detail)})`, {
-      hint: "sessions live 30 minutes at most; apply without --session to get a new one",
-    });
+    return sessionGone(shorten(detail), what);
   }
   if (status === 429 || words.includes("throttl") || words.includes("too many requests")) {
     return new TransportError("THROTTLED", message, patience);
@@ -91,6 +87,13 @@ export function errorOf(envelope: Envelope, what: string, retryAfterMs?: number)
     });
   }
   return new TransportError("BAD_ANSWER", message, { hint: "run again with --debug, or try the call again later" });
+}
+
+/** The session has ended, as somebody said: no call to it can succeed any more. */
+export function sessionGone(reason: string, what?: string): TransportError {
+  return new TransportError("SESSION_GONE", `${what === undefined ? "" : `${what}: `}the session is gone (${reason})`, {
+    hint: "sessions live 30 minutes at most; apply without --session to get a new one",
+  });
 }
 
 /** A file's "not found" is no loss of the session: the text must name the session, and no path (protocol §10). */
@@ -130,12 +133,6 @@ export function decoded(value: unknown): unknown {
   if (typeof value !== "string") return value;
   const parsed = parseJson(value);
   return typeof parsed === "object" && parsed !== null ? parsed : value;
-}
-
-/** A server's words, safe to print and short enough to read. */
-export function shorten(text: string): string {
-  const safe = printable(text.trim());
-  return safe.length > LONGEST_MESSAGE ? `${safe.slice(0, LONGEST_MESSAGE)}...` : safe;
 }
 
 function parseJson(text: string): unknown {

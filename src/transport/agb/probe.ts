@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../../errors.ts";
 import { hasCode, TransportError } from "../../errors.ts";
+import { runMarked } from "../run-marked.ts";
 import type { SessionProbe, ShellRequest, ShellResult } from "../transport.ts";
-import { runMarked } from "./shell-tool.ts";
 
 type Shell = (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult>;
 
@@ -47,6 +47,22 @@ const final: ReadonlySet<ErrorCode> = new Set([
   "ABORTED",
 ]);
 
+/** The session knows its shell, and that failed: another question may go through. */
+class BrokenShell extends TransportError {
+  constructor(cause: TransportError) {
+    super("UNAVAILABLE", `the shell of the session does not work: ${cause.message}`, {
+      hint: "try again, or take another session",
+      retryable: true,
+      cause,
+    });
+  }
+}
+
+/** True when the tool failed, as opposed to the way to it, which has been tried often enough by then. */
+export function isOfShell(error: TransportError): boolean {
+  return error instanceof BrokenShell;
+}
+
 /**
  * One read-only command that finds out what a session can do (protocol §7). Only a session that does not know the tool
  * has no shell. One that knows it and fails is in trouble: without its shell, modes would be given up, those of
@@ -63,15 +79,16 @@ case $(mv -n -T /dev/null/a /dev/null/b 2>&1) in *ption*|*sage*) ;; *) echo "is 
 echo "user $(id -u 2>/dev/null)"`;
   let text: string;
   try {
-    text = await runMarked(shell, { command, timeoutMs: 20_000, repeatable: true }, "look at the session", signal);
+    text = await runMarked(
+      shell,
+      { command, timeoutMs: 20_000, repeatable: true, mustBeWhole: true },
+      "look at the session",
+      signal,
+    );
   } catch (error) {
     if (hasCode(error, "NOT_POSSIBLE_HERE")) return noShell;
     if (!(error instanceof TransportError) || error.retryable || final.has(error.code)) throw error;
-    throw new TransportError("UNAVAILABLE", `the shell of the session does not work: ${error.message}`, {
-      hint: "try again, or take another session",
-      retryable: true,
-      cause: error,
-    });
+    throw new BrokenShell(error);
   }
   const lines = text.split("\n");
   const words = (kind: string) =>

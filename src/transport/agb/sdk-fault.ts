@@ -1,6 +1,7 @@
 import { TransportError } from "../../errors.ts";
+import { shorten } from "../shorten.ts";
 import { withoutNames } from "./error-text.ts";
-import { isBusy, isWebPage, shorten } from "./parse-envelope.ts";
+import { isBusy, isWebPage } from "./parse-envelope.ts";
 
 const timeouts =
   /\btimeout of \d+ ?ms exceeded|\bE(?:SOCKET)?TIMEDOUT\b|\bUND_ERR_\w*TIMEOUT\b|aborted due to timeout/i;

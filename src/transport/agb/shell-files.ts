@@ -1,14 +1,16 @@
 import pLimit from "p-limit";
 import { hasCode, TransportError } from "../../errors.ts";
+import type { Content } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
 import { digestFromHex } from "../../tree/digest.ts";
 import type { Entry, Mode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, parentPath } from "../../tree/workspace-path.ts";
 import { askInBackground } from "../ask-in-background.ts";
+import type { Requests } from "../requests.ts";
+import { runMarked } from "../run-marked.ts";
 import { quoteForShell } from "../shell-quote.ts";
 import type { Child, MoveOptions, SessionProbe, ShellRequest, ShellResult } from "../transport.ts";
-import { runMarked } from "./shell-tool.ts";
 import { MESSAGE_BUDGET_BYTES, serialisedBytes } from "./text-chunks.ts";
 
 type Shell = (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult>;
@@ -16,6 +18,9 @@ type Shell = (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult
 const TIMEOUT_MS = 45_000;
 /** Raw bytes of one base64 piece in a command. */
 const PIECE_BYTES = 36_000;
+/** How often a file that was written in part is begun again, and what the session says of one. */
+const WRITING_ROUNDS = 3;
+const TORN = "agb-sync: written in part";
 /** Commands that hash side by side. */
 const HASHING = 4;
 
@@ -27,11 +32,13 @@ export class ShellFiles {
   readonly #shell: Shell;
   readonly #root: string;
   readonly #probe: SessionProbe;
+  readonly #requests: Requests;
 
-  constructor(shell: Shell, root: string, probe: SessionProbe) {
+  constructor(shell: Shell, root: string, probe: SessionProbe, requests: Requests) {
     this.#shell = shell;
     this.#root = root;
     this.#probe = probe;
+    this.#requests = requests;
   }
 
   async list(path: WorkspacePath, signal: AbortSignal): Promise<readonly Child[]> {
@@ -98,19 +105,17 @@ done`,
     return found;
   }
 
-  /** Bytes as base64 inside commands; never for sensitive content (S29). */
-  async writeBytes(path: WorkspacePath, chunks: AsyncIterable<Uint8Array>, mode: Mode, signal: AbortSignal) {
-    let redirect = ">";
-    const put = async (bytes: Uint8Array) => {
-      const script = `${this.#enter(parentPath(path))}
-n=./${quoteForShell(baseName(path))}
-[ -L "$n" ] && { echo 'File exists' >&2; exit 1; }
-printf %s ${quoteForShell(Buffer.from(bytes).toString("base64"))} | base64 -d ${redirect}"$n" && chmod ${octal(mode | 0o200)} "$n"`;
-      await this.#run(script, "write a file", signal);
-      redirect = ">>";
-    };
-    for await (const piece of pieces(chunks, PIECE_BYTES)) await put(piece);
-    if (redirect === ">") await put(new Uint8Array());
+  /** Bytes as base64 inside commands; never for sensitive content (S29). Whole-file semantics. */
+  async writeBytes(path: WorkspacePath, content: Pick<Content, "open">, mode: Mode, signal: AbortSignal) {
+    for (let round = 1; ; round += 1) {
+      try {
+        await this.#writePieces(path, content.open(), mode, signal);
+        break;
+      } catch (error) {
+        const isTorn = error instanceof TransportError && error.message.includes(TORN);
+        if (!isTorn || round === WRITING_ROUNDS) throw error;
+      }
+    }
     if ((mode & 0o200) === 0) await this.setMode(path, mode, signal);
   }
 
@@ -126,15 +131,21 @@ if [ -e "$e" ]; then (umask 077; base64 -d "$e" >"$n") && chmod ${octal(mode)} "
     );
   }
 
-  /** Takes a file that arrived elsewhere in the session to `path`; waits for its whole size for at most `waitSeconds`. */
+  /** Takes a file that arrived elsewhere in the session to `path`, and waits until all of it is there. */
   async fetch(from: string, sizeBytes: number, path: WorkspacePath, mode: Mode, signal: AbortSignal): Promise<void> {
-    await this.#run(
+    const isTaken = async () => {
+      const there = await this.stat(path, signal);
+      const isGone = await this.#run(`[ -e ${quoteForShell(from)} ] || echo gone`, "take over an upload", signal);
+      return isGone === "gone" && there?.kind === "file" && there.sizeBytes === sizeBytes;
+    };
+    await this.#runOnce(
       `f=${quoteForShell(from)}; i=0
 while [ "$(stat -c %s "$f" 2>/dev/null)" != ${sizeBytes} ]; do i=$((i+1)); [ $i -gt 200 ] && { echo 'timed out' >&2; exit 1; }; sleep 0.2 2>/dev/null || sleep 1; done
 ${this.#enter(parentPath(path))}
 n=./${quoteForShell(baseName(path))}
-rm -f "$n" && mv "$f" "$n" && chmod ${octal(mode)} "$n"`,
+rm -f "$n" && chmod ${octal(mode)} "$f" && mv "$f" "$n"`,
       "take over an upload",
+      isTaken,
       signal,
     );
   }
@@ -160,12 +171,13 @@ if [ -n "$new" ]; then ${change}; fi`,
 
   async move(from: WorkspacePath, to: WorkspacePath, options: MoveOptions, signal: AbortSignal): Promise<void> {
     const { replace, keepAt } = options;
+    // After a rename whose answer was lost both ends are looked at.
     const rename = this.#probe.commands.has("mv-T") ? "mv -f -T" : "mv -f";
     const inTheWay = replace
       ? `if [ -d "$d" ] && [ ! -L "$d" ]; then echo 'Is a directory' >&2; exit 1; fi
 ${this.#probe.commands.has("mv-T") ? "" : '[ -L "$d" ] && rm -f "$d"'}`
       : `if [ -e "$d" ] || [ -L "$d" ]; then echo 'File exists' >&2; exit 1; fi`;
-    await this.#run(
+    await this.#runOnce(
       `${keepAt === undefined ? "" : `${this.#enter(parentPath(keepAt))}\nexec 4<. ; k=/proc/self/fd/4; [ -d "$k/." ] || k=$PWD`}
 ${this.#enter(parentPath(from))}
 exec 3<. ; s=/proc/self/fd/3; [ -d "$s/." ] || s=$PWD
@@ -181,6 +193,7 @@ if [ -e "$d" ] || [ -L "$d" ]; then rm -f "$k" && { ln "$d" "$k" 2>/dev/null || 
 }
 ${rename} "$s" "$d"`,
       "move a file",
+      async () => await this.#hasMoved(from, to, signal),
       signal,
     );
   }
@@ -211,14 +224,40 @@ chmod ${octal(mode)} "$n"`,
   }
 
   async createLink(path: WorkspacePath, target: string, signal: AbortSignal): Promise<void> {
-    await this.#run(
+    const isMade = async () => {
+      const there = await this.stat(path, signal);
+      return there?.kind === "link" && there.target === target;
+    };
+    await this.#runOnce(
       `${this.#enter(parentPath(path))}
 n=./${quoteForShell(baseName(path))}
 if [ -e "$n" ] || [ -L "$n" ]; then echo 'File exists' >&2; exit 1; fi
 ln -s -- ${quoteForShell(target)} "$n"`,
       "make a link",
+      isMade,
       signal,
     );
+  }
+
+  /** Each piece but the first knows how much is there before it, so that one whose answer was lost is not doubled. */
+  async #writePieces(path: WorkspacePath, chunks: AsyncIterable<Uint8Array>, mode: Mode, signal: AbortSignal) {
+    let sizeBytes = 0;
+    const put = async (bytes: Uint8Array) => {
+      const decode = `printf %s ${quoteForShell(Buffer.from(bytes).toString("base64"))} | base64 -d`;
+      const append = `case $(stat -c %s "$n") in
+${sizeBytes}) ${decode} >>"$n" || exit 1 ;;
+${sizeBytes + bytes.byteLength}) ;;
+*) echo '${TORN}' >&2; exit 1 ;;
+esac`;
+      const script = `${this.#enter(parentPath(path))}
+n=./${quoteForShell(baseName(path))}
+[ -L "$n" ] && { echo 'File exists' >&2; exit 1; }
+${sizeBytes === 0 ? `${decode} >"$n"` : append} && chmod ${octal(mode | 0o200)} "$n"`;
+      await this.#run(script, "write a file", signal);
+      sizeBytes += bytes.byteLength;
+    };
+    for await (const piece of pieces(chunks, PIECE_BYTES)) await put(piece);
+    if (sizeBytes === 0) await put(new Uint8Array());
   }
 
   /** What is missing already, with its parents too, needs no removal. */
@@ -250,8 +289,21 @@ go ./${path}; [ "$PWD" = "$r"/${path} ] || { echo 'agb-sync: leads outside' >&2;
     }
   }
 
+  async #hasMoved(from: WorkspacePath, to: WorkspacePath, signal: AbortSignal): Promise<boolean> {
+    const [source, destination] = await Promise.all([this.stat(from, signal), this.stat(to, signal)]);
+    return source === undefined && destination !== undefined;
+  }
+
+  /** One command that may be repeated. */
   async #run(command: string, what: string, signal: AbortSignal): Promise<string> {
-    return await runMarked(this.#shell, { command, timeoutMs: TIMEOUT_MS }, what, signal);
+    const request = { command, timeoutMs: TIMEOUT_MS, repeatable: true, mustBeWhole: true };
+    return await runMarked(this.#shell, request, what, signal);
+  }
+
+  /** One command that must not be doubled: `isDone` tells whether one whose answer was lost was carried out. */
+  async #runOnce(command: string, what: string, isDone: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+    const once = async () => await runMarked(this.#shell, { command, timeoutMs: TIMEOUT_MS }, what, signal);
+    await this.#requests.afterLook(once, isDone, signal);
   }
 }
 

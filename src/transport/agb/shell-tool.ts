@@ -1,8 +1,6 @@
-import { randomBytes } from "node:crypto";
 import { TransportError } from "../../errors.ts";
-import type { ShellRequest, ShellResult, Transport } from "../transport.ts";
-import { codeOfStderr } from "./error-text.ts";
-import { decoded, fieldOf, recordOf, shorten } from "./parse-envelope.ts";
+import type { ShellRequest, ShellResult } from "../transport.ts";
+import { decoded, fieldOf, recordOf } from "./parse-envelope.ts";
 import type { ToolCaller } from "./tool-caller.ts";
 
 /** Longest that the service lets a command run on the API route (protocol §7). */
@@ -10,14 +8,9 @@ export const LONGEST_COMMAND_MS = 50_000;
 /** The answer needs time to travel back. */
 const ANSWER_MS = 10_000;
 
-/** The transport's shell. @throws {TransportError} `NOT_POSSIBLE_HERE` where there is none. */
-export function shellOf({ shell }: Pick<Transport, "shell">): NonNullable<Transport["shell"]> {
-  if (shell === undefined) throw withoutShell();
-  return shell;
-}
-
-export function withoutShell(): TransportError {
-  return new TransportError("NOT_POSSIBLE_HERE", "the session has no shell");
+/** Longest that a command may run where a request may last so long: the answer has to travel back in the rest. */
+export function longestCommandMs(requestMs: number): number {
+  return Math.max(1, Math.min(LONGEST_COMMAND_MS, Math.floor(requestMs - Math.min(ANSWER_MS, requestMs / 6))));
 }
 
 /** Runs one command through the shell tool, whatever form its result comes in (protocol §7). */
@@ -68,34 +61,4 @@ function failureOf(error: TransportError): ShellResult | undefined {
   }
   const old = /Error code:(\d+) Error message: ([\s\S]*)$/.exec(error.toolText);
   return old === null || old[1] === "0" ? undefined : { stdout: "", stderr: old[2] ?? "", exitCode: Number(old[1]) };
-}
-
-/**
- * Runs a command whose standard output is ASCII, and believes it only with our own end marker, its status and its byte
- * count behind it (S39). Gives that output.
- * @throws {TransportError} `BAD_ANSWER` without the marker; by the text of stderr when the command failed.
- */
-export async function runMarked(
-  shell: (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult>,
-  request: ShellRequest,
-  what: string,
-  signal: AbortSignal,
-): Promise<string> {
-  const marker = `agb-sync-${randomBytes(9).toString("hex")}`;
-  const command = `export LC_ALL=C\nout=$( (\n${request.command}\n) )\nst=$?\nprintf '%s\\n%s %s %s\\n' "$out" ${marker} "$st" "\${#out}"`;
-  const { stdout, stderr } = await shell({ ...request, command }, signal);
-  const match = new RegExp(`^([\\s\\S]*)\\n${marker} (\\d+) (\\d+)\\s*$`).exec(stdout);
-  const output = match?.[1] ?? "";
-  if (match === null || output.length !== Number(match[3])) {
-    throw new TransportError("BAD_ANSWER", `${what}: the answer of the shell is cut short`, { retryable: true });
-  }
-  if (match[2] === "0") return output;
-  const code = codeOfStderr(stderr);
-  throw new TransportError(
-    code,
-    `${what}: ${shorten(stderr) || `status ${match[2]}`}`,
-    code === "PERMISSION_DENIED"
-      ? { hint: "choose a root that the session's user may write, such as /tmp/workspace" }
-      : {},
-  );
 }

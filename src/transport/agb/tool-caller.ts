@@ -1,13 +1,17 @@
 import { hasCode, TransportError } from "../../errors.ts";
+import { shorten } from "../shorten.ts";
 import type { AgbClient } from "./agb-client.ts";
 import type { SessionDetails } from "./agb-sessions.ts";
 import { codeOfToolText, isUnknownTool } from "./error-text.ts";
-import { decoded, errorOf, fieldOf, isSessionLoss, recordOf, shorten, textOf } from "./parse-envelope.ts";
+import { decoded, errorOf, fieldOf, isSessionLoss, recordOf, sessionGone, textOf } from "./parse-envelope.ts";
 
 /** Arguments of a tool, by their exact names (protocol §6, §7). */
 export type ToolArguments = Readonly<Record<string, unknown>>;
 
-/** One way to call the tools of one session: the API route, the link route, or somebody's SDK. */
+/**
+ * One way to call the tools of one session: the API route, the link route, or somebody's SDK. Each call is one request,
+ * sent at once: limit and repetitions are `Requests`.
+ */
 export interface ToolCaller {
   /** The text that the tool answers. @throws {TransportError}. */
   call(tool: string, args: ToolArguments, timeoutMs: number, signal: AbortSignal): Promise<string>;
@@ -24,14 +28,14 @@ export class ApiRoute implements ToolCaller {
   }
 
   async call(tool: string, args: ToolArguments, timeoutMs: number, signal: AbortSignal): Promise<string> {
-    const envelope = await this.#client.call(
+    const envelope = await this.#client.exchange(
       "/mcp",
       {
         query: { autoGenSession: "false" },
         body: { sessionId: this.#sessionId, name: tool, args: JSON.stringify(args) },
         what: `call ${tool}`,
         acceptsFailure: true,
-        timeoutMs,
+        timeoutMs: Math.min(timeoutMs, this.#client.timeoutMs),
       },
       signal,
     );
@@ -98,7 +102,7 @@ export class LinkRoute implements ToolCaller {
         method: "POST",
         headers: { "content-type": "application/json", "x-access-token": link.token },
         body: JSON.stringify({ args, server, requestId, tool, token: link.token }),
-        timeoutMs,
+        timeoutMs: Math.min(timeoutMs, this.#client.timeoutMs),
       },
       signal,
     );
@@ -142,9 +146,7 @@ export function namesIn(args: ToolArguments): readonly string[] {
 /** A tool that said no. The wrapper of the service is taken off; the reason stays. */
 export function toolError(tool: string, args: ToolArguments, text: string): TransportError {
   if (isSessionLoss("", text)) {
-    return new TransportError("SESSION_GONE", `the session is gone (${shorten(text)})`, {
-      hint: "sessions live 30 minutes at most; apply without --session to get a new one",
-    });
+    return sessionGone(shorten(text));
   }
   const inner = text.replace(/^(?:Error in response: )?Execution failed\. Error code:-?\d+ Error message: /, "");
   const code = codeOfToolText(tool, inner, namesIn(args));

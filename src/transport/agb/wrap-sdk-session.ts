@@ -1,9 +1,11 @@
 import { messageOf, TransportError, UsageError } from "../../errors.ts";
 import type { Session } from "../../session.ts";
-import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry-policy.ts";
+import { DEFAULT_CONCURRENCY, Requests } from "../requests.ts";
+import { abortedError, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry-policy.ts";
+import { shorten } from "../shorten.ts";
 import type { AgbConnection } from "./agb-transport.ts";
 import { sessionOver } from "./open-agb-session.ts";
-import { shorten, textOf } from "./parse-envelope.ts";
+import { textOf } from "./parse-envelope.ts";
 import { sdkFault } from "./sdk-fault.ts";
 import type { ToolArguments, ToolCaller } from "./tool-caller.ts";
 import { namesIn, toolError } from "./tool-caller.ts";
@@ -25,9 +27,6 @@ export type SdkToolResult = {
   readonly errorMessage?: string | undefined;
 };
 
-/** Requests at a time, unless the caller says otherwise. */
-const DEFAULT_CONCURRENCY = 16;
-
 /**
  * A session that is reached through somebody's SDK object. Its life cycle and its connection stay with the SDK; there
  * is no file transfer, so large contents go in parts.
@@ -37,27 +36,27 @@ export function wrapSdkSession(
   sdk: SdkSession,
   options: { readonly concurrency?: number; readonly retryPolicy?: RetryPolicy } = {},
 ): Session {
+  const { concurrency = DEFAULT_CONCURRENCY, retryPolicy: policy = DEFAULT_RETRY_POLICY } = options;
   const counters = { requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 };
   const caller: ToolCaller = {
-    async call(tool, args, _timeoutMs, signal) {
+    async call(tool, args, timeoutMs, signal) {
       signal.throwIfAborted();
       counters.requests += 1;
-      return await callThrough(sdk, tool, args);
+      return await inTime(callThrough(sdk, tool, args), tool, timeoutMs, signal);
     },
   };
   const connection: AgbConnection = {
     sessionId: idOf(sdk),
     caller,
+    requests: new Requests(counters, { concurrency, policy }),
     transfer: undefined,
-    counters,
     timeoutMs: 60_000,
     shellTool: "shell",
     close: async () => undefined,
   };
   return sessionOver(connection, {
     origin: "attached",
-    concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
-    retryPolicy: options.retryPolicy ?? DEFAULT_RETRY_POLICY,
+    concurrency,
     keepAlive: async () => undefined,
   });
 }
@@ -70,6 +69,25 @@ function idOf(sdk: SdkSession): string {
   throw new UsageError("the object given is no session of an SDK: it has no session id", {
     hint: "hand in the session that the SDK's create or get gave, not the result around it",
   });
+}
+
+/** An SDK's call cannot be taken back, and may know no end of its own: after its time nobody waits for it any more. */
+async function inTime<T>(call: Promise<T>, tool: string, timeoutMs: number, signal: AbortSignal): Promise<T> {
+  let giveUp = (): void => undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const ended = new Promise<never>((_resolve, reject) => {
+    const late = () => reject(new TransportError("TIMEOUT", `${tool}: no answer in time`, { retryable: true }));
+    timer = setTimeout(late, timeoutMs);
+    giveUp = () => reject(abortedError(signal));
+    signal.addEventListener("abort", giveUp, { once: true });
+  });
+  try {
+    return await Promise.race([call, ended]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", giveUp);
+    call.catch(() => undefined);
+  }
 }
 
 /** An SDK tells most failures of its connection in `errorMessage`; what it throws it has not looked at. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { AgbSessions } from "../../../src/transport/agb/agb-sessions.ts";
-import { type Answer, type Asked, clientOf, quick, refusal, serve } from "../loopback.ts";
+import { type Answer, type Asked, clientOf, refusal, serve } from "../loopback.ts";
 
 const signal = new AbortController().signal;
 const spec = { image: "agb-code-space-1", labels: {} };
@@ -10,7 +10,7 @@ const refused = (errMsg: string): Answer => ({ json: { success: true, data: { su
 async function open(answer: (asked: Asked, index: number) => Answer) {
   const server = await serve(answer);
   return {
-    sessions: new AgbSessions(clientOf(server), { policy: quick }),
+    sessions: new AgbSessions(clientOf(server)),
     asked: server.asked,
     paths: () => server.asked.map(({ path }) => path),
   };

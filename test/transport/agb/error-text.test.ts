@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ErrorCode } from "../../../src/errors.ts";
-import { codeOfStderr, codeOfToolText } from "../../../src/transport/agb/error-text.ts";
-import { runMarked } from "../../../src/transport/agb/shell-tool.ts";
+import { codeOfToolText } from "../../../src/transport/agb/error-text.ts";
 import { toolError } from "../../../src/transport/agb/tool-caller.ts";
 import { EmbeddedTransport } from "../../../src/transport/embedded/embedded-transport.ts";
+import { runMarked } from "../../../src/transport/run-marked.ts";
 import { quoteForShell } from "../../../src/transport/shell-quote.ts";
+import { codeOfStderr } from "../../../src/transport/stderr-reason.ts";
 import { temporaryDirectory } from "../../helpers/workspace.ts";
 
 const signal = new AbortController().signal;

@@ -1,10 +1,6 @@
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { TransportError } from "../../src/errors.ts";
-import { EmbeddedTransport } from "../../src/transport/embedded/embedded-transport.ts";
-import { AdaptiveLimit, withLimit } from "../../src/transport/with-limit.ts";
-import { ROOT, workspacePath } from "../../src/tree/workspace-path.ts";
-import { layOut, temporaryDirectory } from "../helpers/workspace.ts";
+import { AdaptiveLimit } from "../../src/transport/adaptive-limit.ts";
 
 const { signal } = new AbortController();
 const throttled = async () => await Promise.reject(new TransportError("THROTTLED", "x", { retryable: true }));
@@ -82,6 +78,35 @@ describe("the limit", () => {
     expect(new AdaptiveLimit(max).concurrency).toBe(1);
   });
 
+  it("lets what is urgent go before all that waits, and nothing beyond its bound", async () => {
+    const limit = new AdaptiveLimit(1);
+    const order: string[] = [];
+    const { call, waiting, most, letGo } = held();
+    const first = limit.run(call, signal);
+    await expect.poll(waiting).toBe(1);
+    const named = async (name: string, isUrgent: boolean) =>
+      await limit.run(async () => void order.push(name), signal, isUrgent);
+    const others = [named("one", false), named("two", false), named("urgent", true)];
+    letGo();
+    await Promise.all([first, ...others]);
+    expect([order, most()]).toEqual([["urgent", "one", "two"], 1]);
+  });
+
+  it("gives the place of a waiting call that was given up to the next", async () => {
+    const limit = new AdaptiveLimit(1);
+    const { call, waiting, letGo } = held();
+    const first = limit.run(call, signal);
+    await expect.poll(waiting).toBe(1);
+    const stop = new AbortController();
+    const second = limit.run(fine, stop.signal);
+    const third = limit.run(fine, signal);
+    stop.abort();
+    await expect(second).rejects.toMatchObject({ code: "ABORTED" });
+    letGo();
+    await Promise.all([first, third]);
+    expect(await limit.run(async () => "room", signal)).toBe("room");
+  });
+
   it("never runs a call whose signal aborted while it waited", async () => {
     const limit = new AdaptiveLimit(1);
     const { call, letGo, waiting } = held();
@@ -97,20 +122,5 @@ describe("the limit", () => {
     await first;
     await expect(second).rejects.toMatchObject({ code: "ABORTED" });
     expect(ran).toBe(false);
-  });
-});
-
-describe("a session with a limit", () => {
-  it("holds a place for a stream only while a chunk is fetched", async () => {
-    const directory = temporaryDirectory();
-    const transport = withLimit(new EmbeddedTransport({ directory, root: "/w" }), new AdaptiveLimit(1));
-    layOut(join(directory, "w"), { a: "x".repeat(200_000), b: "y" });
-    let sizeBytes = 0;
-    for await (const chunk of transport.readFile(workspacePath("a"), signal)) {
-      sizeBytes += chunk.byteLength;
-      expect(await transport.stat(workspacePath("b"), signal)).toMatchObject({ sizeBytes: 1 });
-    }
-    expect(sizeBytes).toBe(200_000);
-    expect(await transport.listDirectory(ROOT, signal)).toHaveLength(2);
   });
 });
