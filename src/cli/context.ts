@@ -6,7 +6,7 @@ import { nearestDotEnv } from "../environment/env-files.ts";
 import { hasCode, UsageError } from "../errors.ts";
 import { parseDuration } from "../manifest/duration.ts";
 import { forSession } from "../manifest/for-session.ts";
-import type { Manifest } from "../manifest/manifest.ts";
+import type { Manifest, SessionSpec } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
 import type { ReconcileOptions } from "../reconcile/reconcile-options.ts";
 import { printableOutput } from "../run/printable-output.ts";
@@ -14,6 +14,7 @@ import type { Session } from "../session.ts";
 import { BASE_PATH } from "../state/base.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
+import type { Given } from "./again.ts";
 import { Console } from "./console.ts";
 import { describeWaiting } from "./describe-waiting.ts";
 import { eventLine } from "./events.ts";
@@ -22,6 +23,7 @@ import type { Output } from "./output.ts";
 import { describePhase, PhaseCosts } from "./phase-costs.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import type { IsSensitive } from "./public-plan.ts";
+import { parseSettlements } from "./settlement-options.ts";
 
 /** The options that commands share, as commander gives them. */
 export type CommonOptions = {
@@ -29,6 +31,9 @@ export type CommonOptions = {
   readonly session?: string;
   readonly strategy?: "auto" | "steps" | "batch";
   readonly onConflict?: "skip" | "overwrite" | "keep";
+  /** Paths whose conflicts are settled one way, and those settled the other way. */
+  readonly overwrite?: readonly string[];
+  readonly keep?: readonly string[];
   readonly detectMoves?: boolean;
   readonly backup?: boolean;
   readonly checksum?: boolean;
@@ -72,6 +77,8 @@ export class Context {
   envFiles: readonly string[] = [];
   /** `--var`: they win over those of the manifest. */
   vars: Readonly<Record<string, string>> = {};
+  /** `-C`, as it was given. */
+  directory: string | undefined;
 
   constructor(env: Readonly<Record<string, string | undefined>>, cwd: string, output: Output) {
     this.env = env;
@@ -162,6 +169,12 @@ export class Context {
     return isManifest ? { manifest: local, options: { ...options, local: true } } : { manifest, options };
   }
 
+  /** What leads another command to the same workspace; a session that was made without a name is named by its id. */
+  given(manifest: string | undefined, { local, session }: CommonOptions, made?: Session, spec?: SessionSpec): Given {
+    const isNameless = made?.kind === "agb" && spec?.name === undefined;
+    return { directory: this.directory, manifest, local, session: session ?? (isNameless ? made.id : undefined) };
+  }
+
   async connect(manifest: Manifest, options: CommonOptions, create: boolean): Promise<Session> {
     if (options.local !== undefined && options.session !== undefined) {
       throw new UsageError("--local and --session exclude one another", { hint: "leave one of them out" });
@@ -201,10 +214,12 @@ export class Context {
   }
 
   reconcileOptions(options: CommonOptions, onEvent: ProgressListener): ReconcileOptions {
+    const settlements = parseSettlements(options);
     return {
       ...this.sourceOptions(options),
       ...(options.strategy === undefined ? {} : { strategy: options.strategy }),
       ...(options.onConflict === undefined ? {} : { onConflict: options.onConflict }),
+      ...(settlements.size === 0 ? {} : { settlements }),
       ...(options.maxDelete === undefined ? {} : { maxDelete: options.maxDelete }),
       ...(options.lockTimeout === undefined ? {} : { lockTimeoutMs: duration("--lock-timeout", options.lockTimeout) }),
       detectMoves: options.detectMoves ?? true,

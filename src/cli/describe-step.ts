@@ -44,7 +44,7 @@ export function describeStep(step: Step, { hasBackup = true, other }: StepSettin
 }
 
 export function describeConflict(conflict: Conflict): string {
-  return `! ${printable(conflict.path)}: ${printable(conflict.reason)}`;
+  return `! conflict ${printable(conflict.path)}: ${printable(conflict.reason)}`;
 }
 
 export type StepCounts = { create: number; write: number; move: number; mode: number; delete: number };

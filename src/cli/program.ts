@@ -115,7 +115,13 @@ function addManifestCommands(program: Command, lazily: Lazily): void {
 
 function addWorkspaceCommands(program: Command, lazily: Lazily): void {
   const plan = ["plan", "plan --diff --exit-code", "plan --out plan.json", "plan - < agb-sync.yaml"];
-  withOptions(add(program, "plan [manifest]", "show the steps that apply would take", plan), session, scan, rules)
+  withOptions(
+    add(program, "plan [manifest]", "show the steps that apply would take", plan),
+    session,
+    scan,
+    rules,
+    settlements,
+  )
     .alias("diff")
     .option("--diff", "show text changes and conflicts")
     .option("--out <file>", "save the plan, to be applied as it is: agb-sync apply FILE")
@@ -124,6 +130,7 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
   const apply = [
     "apply --local",
     "apply --session session-0a1b --on-conflict overwrite",
+    "apply --overwrite hello.txt config --keep notes.md",
     "apply --json --yes",
     "apply plan.json",
   ];
@@ -132,6 +139,7 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     session,
     scan,
     rules,
+    settlements,
     changes,
   ).action(lazily(async () => (await import("./commands/apply.ts")).run));
   const watch = ["watch --local", "watch --renew --rescan 30s"];
@@ -276,6 +284,12 @@ function rules(command: Command): Command {
   return command
     .addOption(conflicts.choices(["skip", "overwrite", "keep"]))
     .option("--no-detect-moves", "delete and write instead of moving");
+}
+
+function settlements(command: Command): Command {
+  return command
+    .option("--overwrite <path...>", "settle conflicts at and below these paths: the session's bytes go to a backup")
+    .option("--keep <path...>", "settle conflicts at and below these paths: the session's bytes stay");
 }
 
 function changes(command: Command): Command {

@@ -1,4 +1,5 @@
 import { createTwoFilesPatch } from "diff";
+import type { Conflict } from "../plan/plan.ts";
 import type { Planned } from "../reconcile/planned.ts";
 import type { Entry } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
@@ -23,6 +24,17 @@ export async function* renderDiffs(planned: Planned, hides: IsSensitive, ink: In
   );
   const conflicts = plan.conflicts.map(({ path, desired, actual }) => ({ path, before: actual, after: desired }));
   for (const change of [...writes, ...conflicts]) yield await renderChange(change, planned, hides, ink);
+}
+
+/** One conflict, in the same way. */
+export async function renderConflict(
+  conflict: Conflict,
+  planned: Planned,
+  hides: IsSensitive,
+  ink: Ink,
+): Promise<string> {
+  const { path, actual: before, desired: after } = conflict;
+  return await renderChange({ path, before, after }, planned, hides, ink);
 }
 
 async function renderChange({ path, before, after }: Change, planned: Planned, hides: IsSensitive, { foreign }: Ink) {

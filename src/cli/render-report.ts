@@ -6,8 +6,16 @@ import { exitCodes } from "./exit-code.ts";
 import type { Ink } from "./ink.ts";
 import { formatBytes, formatDuration } from "./quantities.ts";
 
-/** What an apply did, as people read it: what went wrong first, one summary line last. */
-export function renderReport(report: ApplyReport, ink: Ink): string {
+/** What belongs to a report and is not in it. */
+export type ReportView = {
+  /** Conflicts that the plan has shown; undefined: no plan was shown. */
+  readonly told?: ReadonlySet<string> | undefined;
+  /** How conflicts can be settled. */
+  readonly hints?: readonly string[];
+};
+
+/** What an apply did, as people read it: what went wrong first, then one summary line and what to do; nothing that was told before. */
+export function renderReport(report: ApplyReport, ink: Ink, { told, hints = [] }: ReportView = {}): string {
   const { paint, foreign } = ink;
   const lines: string[] = [];
   for (const { step, result } of report.outcomes) {
@@ -17,21 +25,21 @@ export function renderReport(report: ApplyReport, ink: Ink): string {
       lines.push(paint("yellow", `  skipped  ${describeStep(step)}`), `           ${foreign(result.reason)}`);
     }
   }
-  for (const conflict of report.conflicts)
-    lines.push(paint("yellow", `  conflict ${describeConflict(conflict).slice(2)}`));
-  for (const { path, reason } of report.plan.unsupported)
-    lines.push(paint("yellow", `  not done ${printable(path)}: ${foreign(reason)}`));
-  for (const path of report.unreadable) lines.push(paint("yellow", `  unread   ${printable(path)}`));
+  for (const conflict of report.conflicts) {
+    if (told?.has(conflict.path) !== true) lines.push(paint("yellow", `  ${describeConflict(conflict).slice(2)}`));
+  }
+  if (told === undefined) {
+    for (const { path, reason } of report.plan.unsupported)
+      lines.push(paint("yellow", `  not done ${printable(path)}: ${foreign(reason)}`));
+    for (const path of report.unreadable) lines.push(paint("yellow", `  unread   ${printable(path)}`));
+  }
   for (const { command, status, exitCode, tail } of report.commands) {
     if (status !== "failed") continue;
     const how = exitCode === undefined ? "did not finish" : `exit ${exitCode}`;
     lines.push(paint("red", `  failed   $ ${foreign(command)} (${how})`));
     lines.push(...tail.split("\n").map((line) => `           ${foreign(line)}`));
   }
-  if (report.conflicts.length > 0) {
-    lines.push("  settle conflicts with --on-conflict overwrite (after a backup) or --on-conflict keep");
-  }
-  return [...lines, summaryOf(report, ink)].join("\n");
+  return [...lines, summaryOf(report, ink), ...hints].join("\n");
 }
 
 /** What an interruption leaves behind once steps are under way. */

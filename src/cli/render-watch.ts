@@ -1,11 +1,14 @@
 import { AgbSyncError } from "../errors.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
 import { targetOf } from "../plan/order-steps.ts";
+import type { Conflict } from "../plan/plan.ts";
 import { plural } from "../plural.ts";
 import type { Drift } from "../reconcile/drift.ts";
 import type { ApplyReport } from "../report.ts";
 import { printable } from "../tree/printable.ts";
 import type { WatchEvent } from "../watch/watch.ts";
+import type { Given } from "./again.ts";
+import { settleHints } from "./again.ts";
 import type { Console } from "./console.ts";
 import { countSteps, describeConflict, describeStep } from "./describe-step.ts";
 import type { Line } from "./events.ts";
@@ -14,18 +17,20 @@ import { localFault } from "./local-fault.ts";
 import { formatBytes, formatDuration } from "./quantities.ts";
 import { codeOf, renderReport, UNFINISHED } from "./render-report.ts";
 
-/** Prints an event as people read it. */
-export function showEvent(console: Console, event: WatchEvent): void {
+/** Prints an event as people read it. `given` leads to the same workspace, for commands that settle conflicts. */
+export function showEvent(console: Console, event: WatchEvent, given: Given): void {
+  const hintsFor = (conflicts: readonly Conflict[]) => settleHints(conflicts, given, console.ink);
   switch (event.type) {
     case "ready":
-      console.print(renderReport(event.report, console.ink));
+      console.print(renderReport(event.report, console.ink, { hints: hintsFor(event.report.conflicts) }));
       console.print(`Ready: watching for changes, session ${printable(event.sessionId)}. Ctrl-C ends.`);
       return;
     case "cycle": {
       const { report } = event;
       if (report.outcomes.length > 0) console.print(cycleLine(report, event.latencyMs, new Date()));
       if (console.isVerbose) for (const { step } of report.outcomes) console.print(`          ${describeStep(step)}`);
-      for (const conflict of event.newConflicts) console.warn(`conflict ${describeConflict(conflict).slice(2)}`);
+      for (const conflict of event.newConflicts) console.warn(describeConflict(conflict).slice(2));
+      for (const line of hintsFor(event.newConflicts)) console.say(line);
       for (const { step, error } of event.newFailures) console.warn(`failed ${describeStep(step)}: ${error.message}`);
       return;
     }

@@ -25,6 +25,7 @@ export async function runCommand(
   console.isDebug = invocation.debug ?? false;
   console.color = invocation.color;
   try {
+    context.directory = invocation.directory;
     if (invocation.directory !== undefined) context.cwd = directoryAt(context.cwd, invocation.directory);
     context.vars = parseVars(invocation.vars ?? []);
     context.envFiles = envFiles;

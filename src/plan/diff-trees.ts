@@ -9,6 +9,8 @@ import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, comparePaths, isBelow } from "../tree/workspace-path.ts";
 import type { Conflict, Standing, Step, Unsupported } from "./plan.ts";
 import type { PathPolicy } from "./policy.ts";
+import type { Settlements } from "./settlements.ts";
+import { settlementAt } from "./settlements.ts";
 
 /** One path that has to change, and what is known about the bytes that stand there now. */
 export type Change = {
@@ -27,6 +29,8 @@ export type DiffInput = {
   readonly base: Base;
   readonly absent: readonly WorkspacePath[];
   readonly onConflict: ConflictRule;
+  /** What was decided about single paths: beats every rule. */
+  readonly settlements?: Settlements;
   readonly pruneRule: (path: WorkspacePath) => PruneRule;
   readonly isIgnored: (path: WorkspacePath) => boolean;
   /** False where nothing may be deleted for now (S13, S43): that waits, and base keeps what it knows there. */
@@ -134,7 +138,9 @@ class Differ {
       }
       return;
     }
-    if (known?.keptOver !== undefined && sameContent(known.entry, found) && known.keptOver === identity(wanted)) return;
+    const settled = this.#settledAt(path);
+    const isKept = known?.keptOver === identity(wanted) && sameContent(known.entry, found);
+    if (isKept && settled !== "overwrite") return;
     const standing = standingOf(found, known);
     if (found.kind === "directory" && this.#input.held?.has(path) === true) {
       this.#conflicts.push({
@@ -143,12 +149,13 @@ class Differ {
         desired: wanted,
         actual: found,
         reason: "a directory that holds something ignored is in the way",
+        settledBy: [],
       });
       return;
     }
     const foreignBelow = found.kind === "directory" ? this.#countForeignBelow(path) : 0;
     const isOurs = standing === "untouched" && foreignBelow === 0;
-    const rule = isOurs ? "overwrite" : (policy?.onConflict ?? this.#input.onConflict);
+    const rule = isOurs ? "overwrite" : (settled ?? policy?.onConflict ?? this.#input.onConflict);
     if (rule === "overwrite" && found.kind !== "special") {
       if (this.#mustWait(path, wanted, found)) return;
       if (found.kind === "directory") this.#replaced.push(path);
@@ -208,8 +215,13 @@ class Differ {
       this.#remove(path, found, false);
       return;
     }
-    if (known?.keptOver !== undefined || this.#input.onConflict === "keep") this.#forget(path);
-    else if (this.#input.onConflict === "overwrite" && found.kind !== "special") {
+    const settled = this.#settledAt(path);
+    const onConflict = settled ?? this.#input.onConflict;
+    if (known?.keptOver !== undefined && settled !== "overwrite") this.#forget(path);
+    else if (onConflict === "keep") {
+      this.#kept.push(path);
+      this.#forget(path);
+    } else if (onConflict === "overwrite" && found.kind !== "special") {
       this.#remove(path, found, true);
     } else this.#conflict(path, undefined, found, "drifted", 0);
   }
@@ -243,7 +255,12 @@ class Differ {
         : standing === "drifted"
           ? "changed in the session since the last apply"
           : `${found.kind === "file" ? "a file" : `a ${found.kind === "special" ? "special file" : found.kind}`} that agb-sync did not write is there`;
-    this.#conflicts.push({ path, standing, desired: wanted, actual: found, reason });
+    const settledBy = found.kind === "special" ? { settledBy: ["keep"] as const } : {};
+    this.#conflicts.push({ path, standing, desired: wanted, actual: found, reason, ...settledBy });
+  }
+
+  #settledAt(path: WorkspacePath) {
+    return settlementAt(path, this.#input.settlements ?? new Map());
   }
 
   #forget(path: WorkspacePath): void {

@@ -1,6 +1,7 @@
 import type { Digest } from "../tree/digest.ts";
 import type { Entry, Mode } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
+import type { Settlement } from "./settlements.ts";
 
 /** Whose bytes stand at a path: as we left them, changed since, or never ours. */
 export type Standing = "untouched" | "drifted" | "unmanaged";
@@ -57,6 +58,8 @@ export type Conflict = {
   readonly actual: Entry;
   /** One clause for people: why this is a conflict. */
   readonly reason: string;
+  /** The decisions that settle it; left out: both of them. What none settles has to be moved away by hand. */
+  readonly settledBy?: readonly Settlement[];
 };
 
 /** A declared path that this kind of session cannot hold, known before anything is written. */
@@ -73,7 +76,7 @@ export type Plan = {
   readonly steps: readonly PlannedStep[];
   readonly conflicts: readonly Conflict[];
   readonly unsupported: readonly Unsupported[];
-  /** Paths whose session version stays and becomes base (`keep`). */
+  /** Paths whose session version stays (`keep`): it becomes base, or nobody's where nothing is declared any more. */
   readonly kept: readonly WorkspacePath[];
   /** What is deleted, or gives way to something of another kind, only once nothing is against deletions any more. */
   readonly waiting: readonly WorkspacePath[];

@@ -33,7 +33,14 @@ export function relocate(moves: readonly MoveSpec[], actual: Tree, base: Base): 
     });
     if (obstacle !== undefined || isBelow(to, from)) {
       const reason = `cannot be moved to ${to}: ${obstacle ?? from} is in the way`;
-      conflicts.push({ path: from, standing: "unmanaged", desired: undefined, actual: before, reason });
+      conflicts.push({
+        path: from,
+        standing: "unmanaged",
+        desired: undefined,
+        actual: before,
+        reason,
+        settledBy: [],
+      });
       continue;
     }
     steps.push({ op: "move", from, to, before, held: false });

@@ -5,6 +5,7 @@ import type { Desired } from "../desired/desired.ts";
 import { ignoreMatcher } from "../desired/ignore-matcher.ts";
 import { readSources } from "../desired/read-sources.ts";
 import { openStoredSourceCache } from "../desired/stored-source-cache.ts";
+import { UsageError } from "../errors.ts";
 import { forSession } from "../manifest/for-session.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { PlanInput } from "../plan/build-plan.ts";
@@ -15,6 +16,8 @@ import { narrow } from "../plan/narrow.ts";
 import type { Plan } from "../plan/plan.ts";
 import { pruneRuleFor } from "../plan/policy.ts";
 import { possibleHere } from "../plan/possible-here.ts";
+import type { Settlements } from "../plan/settlements.ts";
+import { placesOfNothing } from "../plan/settlements.ts";
 import { plural } from "../plural.ts";
 import type { Session, Workspace } from "../session.ts";
 import { emptyBase } from "../state/base.ts";
@@ -103,6 +106,7 @@ export async function makePlan(
     absent: manifest.absent.map(({ path }) => path),
     moves: manifest.moves,
     onConflict: options.onConflict ?? manifest.onConflict,
+    ...(options.settlements === undefined ? {} : { settlements: options.settlements }),
     pruneRule,
     isIgnored: (path) => isIgnored(path, scan.actual.get(path)?.kind === "directory") || covers(desired.leftOut, path),
     ...(scan.held === undefined ? {} : { held: scan.held }),
@@ -118,6 +122,7 @@ export async function makePlan(
     ],
   };
   const tried = buildPlan(input);
+  refuseUnknownSettlements(options.settlements, whole, tried.plan);
   const guard = isCollecting ? tooManyDeletions(tried.plan, scan.actual, base, options) : undefined;
   const built = guard === undefined ? tried : buildPlan({ ...input, mayDelete: () => false });
   const { plan } = built;
@@ -157,7 +162,19 @@ export async function makePlan(
 
 /** A short answer ("as declared") says nothing about moves, absent paths, or what watch wants to remember. */
 function needsWholeTree(manifest: Manifest, options: ReconcileOptions): boolean {
-  return manifest.absent.length + manifest.moves.length > 0 || options.checksum === true || options.fullScan === true;
+  const named = manifest.absent.length + manifest.moves.length + (options.settlements?.size ?? 0);
+  return named > 0 || options.checksum === true || options.fullScan === true;
+}
+
+/** @throws {UsageError} when a conflict is to be settled at a path of which nobody has heard. */
+function refuseUnknownSettlements(settlements: Settlements | undefined, trees: Trees, { conflicts }: Plan): void {
+  const [unknown] = placesOfNothing(settlements ?? new Map(), [trees.desired, trees.actual, trees.base.entries]);
+  if (unknown === undefined) return;
+  const known = conflicts.length === 0 ? "there is no conflict" : conflicts.map(({ path }) => path).join(", ");
+  const what = unknown === "" ? "the root" : unknown;
+  throw new UsageError(`there is nothing to settle at ${what}: it is not declared and was not applied`, {
+    hint: `name a path below root, or a directory above it, that is in conflict: ${known}`,
+  });
 }
 
 /** What the manifest and its sources ask for; for callers that want to begin before they have a session. */

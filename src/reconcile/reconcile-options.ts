@@ -1,6 +1,7 @@
 import type { Desired } from "../desired/desired.ts";
 import type { AgbSyncError } from "../errors.ts";
 import type { ConflictRule } from "../manifest/manifest.ts";
+import type { Settlements } from "../plan/settlements.ts";
 import type { ProgressListener } from "../progress.ts";
 
 /** How to reconcile; everything but the signal has the default that the manifest or the product gives. */
@@ -8,6 +9,11 @@ export type ReconcileOptions = {
   readonly strategy?: "auto" | "steps" | "batch";
   /** Beats the manifest's rule, but not an entry's own. */
   readonly onConflict?: ConflictRule;
+  /**
+   * What was decided about conflicts at single paths, and below them; beats every rule.
+   * A path of which neither the manifest nor the session knows anything is a `USAGE` error.
+   */
+  readonly settlements?: Settlements;
   /** Default true: a deletion and a creation of the same bytes are one rename. */
   readonly detectMoves?: boolean;
   /** Believe no index: hash everything again. */

@@ -6,7 +6,8 @@ import { layOut, temporaryDirectory } from "../helpers/workspace.ts";
 import { converse, hasTerminal, keys } from "./terminal.ts";
 
 const apply = "Apply this\\? \\[y/N\\] ";
-const conflict = "1 conflict: \\[s\\]kip, \\[o\\]verwrite after a backup, \\[k\\]eep the session's\\? \\[s\\] ";
+const offers = "\\[d\\]iff, \\[o\\]verwrite after a backup, \\[k\\]eep the session's, \\[s\\]kip";
+const conflict = `a\\.txt: ${offers}\\? \\[s\\] `;
 const { enter, ctrlC, ctrlD } = keys;
 
 /** An applied workspace of which `b.txt` is no longer declared and, if wanted, `a.txt` was edited in the session. */

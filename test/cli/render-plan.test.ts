@@ -42,7 +42,7 @@ const hurting = [
   "  + app/kind/ (instead of a file)",
   "  > app/from.txt -> app/to.txt",
   "  m app/script (mode 0644 -> 0755)",
-  "  ! seed.conf: changed in the session since the last apply",
+  "  ! conflict seed.conf: changed in the session since the last apply",
 ];
 const summary = "Plan: 108 to create, 1 to write, 1 to move, 1 to change mode, 6 to delete; 1 conflict left alone.";
 

@@ -5,14 +5,17 @@ import { AgbSyncError, hasCode, UsageError } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { SavedPlan } from "../../plan/saved-plan.ts";
 import { matchSaved, parseSavedPlan } from "../../plan/saved-plan.ts";
-import { plural } from "../../plural.ts";
+import type { Settlements } from "../../plan/settlements.ts";
 import { applyPlan } from "../../reconcile/apply-plan.ts";
 import { makePlan, readLocalSources } from "../../reconcile/make-plan.ts";
 import type { Planned } from "../../reconcile/planned.ts";
+import type { ReconcileOptions } from "../../reconcile/reconcile-options.ts";
 import type { ApplyReport } from "../../report.ts";
 import type { Session } from "../../session.ts";
 import { printable } from "../../tree/printable.ts";
-import { ask } from "../ask.ts";
+import type { WorkspacePath } from "../../tree/workspace-path.ts";
+import { settleHints } from "../again.ts";
+import { askAboutPlan } from "../ask-about-plan.ts";
 import type { CommonOptions, Context, Progress } from "../context.ts";
 import { summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
@@ -20,14 +23,19 @@ import { doing } from "../local-fault.ts";
 import { renderCosts } from "../phase-costs.ts";
 import type { IsSensitive } from "../public-plan.ts";
 import { hiddenIn } from "../public-plan.ts";
-import { countsForQuestion, renderPlan } from "../render-plan.ts";
+import { renderPlan } from "../render-plan.ts";
 import { codeOf, isIncomplete, renderReport, UNFINISHED } from "../render-report.ts";
 
 type Options = CommonOptions & {
   readonly yes?: boolean;
   readonly saved?: SavedPlan;
   readonly sources?: Promise<Desired>;
+  /** What was decided at the terminal. */
+  readonly settlements?: Settlements;
 };
+
+/** What an apply came to, and what of it the plan told already. */
+type Ended = { readonly report: ApplyReport; readonly told: ReadonlySet<WorkspacePath> | undefined };
 
 /** How often a plan is made again when another apply got in between. */
 const MAX_ROUNDS = 5;
@@ -58,20 +66,23 @@ export async function run(context: Context, given?: string, own: Options = {}): 
       if (!hasCode(error, "SESSION_ID_NEEDED")) throw error;
       return await readLocalSources(manifest, context.sourceOptions(options));
     });
-    const report = await reconcile(context, manifest, session, progress, {
+    const ended = await reconcile(context, manifest, session, progress, {
       ...options,
       ...(own.yes === true || saved !== undefined ? { yes: true } : {}),
       ...(saved === undefined ? {} : { saved }),
       ...(sources === undefined ? {} : { sources }),
     });
-    if (report === undefined) return exitCodes.failed;
+    if (ended === undefined) return exitCodes.failed;
+    const { report, told } = ended;
     const code = context.interruptCode ?? codeOf(report);
     if (context.interruptCode !== undefined && isIncomplete(report)) {
       console.say(`interrupted; ${UNFINISHED}`);
     }
     if (options.json === true) console.printEvent(summaryLine("summary", report, code));
     else {
-      console.print(renderReport(report, console.ink));
+      const given = context.given(path, wished, session, manifest.session);
+      const hints = settleHints(report.conflicts, given, console.ink);
+      console.print(renderReport(report, console.ink, { told, hints }));
       if (console.isVerbose) {
         console.say(renderCosts(report, progress.costs.all, performance.now() - startedMs));
       }
@@ -89,29 +100,33 @@ async function reconcile(
   session: Session,
   progress: Progress,
   given: Options,
-): Promise<ApplyReport | undefined> {
+): Promise<Ended | undefined> {
   let options = given;
+  const told = new Set<WorkspacePath>();
+  const asked = given.onConflict === undefined ? new Set<WorkspacePath>() : undefined;
   for (let round = 1; ; ) {
-    const settings = context.reconcileOptions(options, progress.onEvent);
+    const settings = settingsOf(context, options, progress);
     const { sources, ...others } = options;
     const found = await makePlan(manifest, session, sources === undefined ? settings : { ...settings, sources });
     // A later plan reads them anew.
     options = others;
     const planned = options.saved === undefined ? found : asSaved(found, options.saved, context.hides);
     progress.clear();
-    show(context, planned, options);
-    const answer = isInteractive(options) ? await askAbout(context, planned, options) : "apply";
-    if (answer === "no") {
+    show(context, planned, options, told);
+    const hasBackup = options.backup ?? true;
+    const wish = isInteractive(options) ? await askAboutPlan(context, planned, { hasBackup, asked }) : "apply";
+    if (wish === "no") {
       context.console.say("nothing was changed");
       return undefined;
     }
-    if (answer !== "apply") {
-      options = { ...options, onConflict: answer };
+    if (wish !== "apply") {
+      options = { ...options, settlements: new Map([...(options.settlements ?? []), ...wish]) };
       continue;
     }
     try {
       context.whenInterrupted = UNFINISHED;
-      return await applyPlan(planned, manifest, settings);
+      const report = await applyPlan(planned, manifest, settings);
+      return { report, told: options.json === true ? undefined : told };
     } catch (error) {
       if (!hasCode(error, "STALE_PLAN") || round === MAX_ROUNDS || options.saved !== undefined) throw error;
       context.console.say("the workspace changed since it was scanned; planning again");
@@ -122,11 +137,20 @@ async function reconcile(
   }
 }
 
-function show({ console }: Context, { plan, desired }: Planned, options: Options): void {
+/** Options, and what was decided since: that wins. */
+function settingsOf(context: Context, options: Options, progress: Progress): ReconcileOptions {
+  const settings = context.reconcileOptions(options, progress.onEvent);
+  if (options.settlements === undefined) return settings;
+  return { ...settings, settlements: new Map([...(settings.settlements ?? []), ...options.settlements]) };
+}
+
+/** Shows what there is to show; conflicts once only. */
+function show({ console }: Context, { plan, desired }: Planned, options: Options, told: Set<WorkspacePath>): void {
   const left = plan.conflicts.length + plan.unsupported.length + plan.kept.length + desired.unreadable.length;
   if (options.json !== true && plan.steps.length + left > 0) {
-    const view = { isFolded: console.folds, hasBackup: options.backup ?? true };
+    const view = { isFolded: console.folds, hasBackup: options.backup ?? true, told: new Set(told) };
     console.print(renderPlan(plan, desired.unreadable, console.ink, view));
+    for (const { path } of plan.conflicts) told.add(path);
   }
   for (const warning of plan.warnings) console.warn(warning);
 }
@@ -163,26 +187,4 @@ function asSaved(planned: Planned, saved: SavedPlan, hides: IsSensitive): Planne
 
 function isInteractive(options: Options): boolean {
   return options.yes !== true && options.json !== true && process.stdin.isTTY && process.stderr.isTTY;
-}
-
-/** Deletions, and foreign bytes that are replaced. */
-function isDestructive(planned: Planned): boolean {
-  return planned.plan.steps.some(({ step }) => step.op === "delete" || ("backup" in step && step.backup));
-}
-
-/** What the person at the terminal wants: the plan as it was shown, one with another rule for conflicts, or none. */
-async function askAbout(
-  context: Context,
-  planned: Planned,
-  options: Options,
-): Promise<"apply" | "overwrite" | "keep" | "no"> {
-  const { conflicts } = planned.plan;
-  if (conflicts.length > 0 && options.onConflict === undefined) {
-    const question = `${plural(conflicts.length, "conflict")}: [s]kip, [o]verwrite after a backup, [k]eep the session's? [s] `;
-    const rule = await ask(context, question, ["skip", "overwrite", "keep"], "skip");
-    if (rule !== "skip") return rule ?? "no";
-  }
-  if (!isDestructive(planned)) return "apply";
-  const question = `${countsForQuestion(planned.plan, options.backup ?? true)} Apply this? [y/N] `;
-  return (await ask(context, question, ["yes", "no"], "no")) === "yes" ? "apply" : "no";
 }

@@ -4,6 +4,7 @@ import { findManifest } from "../../desired/load-manifest.ts";
 import { formatSavedPlan } from "../../plan/saved-plan.ts";
 import { makePlan } from "../../reconcile/make-plan.ts";
 import { printable } from "../../tree/printable.ts";
+import { settleHints } from "../again.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
 import { doing } from "../local-fault.ts";
@@ -29,6 +30,8 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     if (options.json === true) console.printData({ type: "plan", ...publicPlan(planned, context.hides), unreadable });
     else {
       console.print(renderPlan(plan, unreadable, console.ink, { isFolded: console.folds }));
+      const given = context.given(path, options, session, manifest.session);
+      for (const line of settleHints(plan.conflicts, given, console.ink)) console.print(line);
       for (const warning of plan.warnings) console.warn(warning);
       if (console.isVerbose) console.say(`strategy ${planned.strategy}: ${printable(planned.strategyReason)}`);
       if (own.diff === true) {

@@ -37,6 +37,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   context.whenInterrupted = UNFINISHED;
   const progress = context.progress(options);
   const totals = new WatchTotals();
+  let place = context.given(path, options);
   const events = watch({
     ...context.reconcileOptions(options, (event) => {
       if (isShown(event, context)) status?.clear();
@@ -44,7 +45,12 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     }),
     loadManifest: (sessionId) => reader.read(sessionId),
     ...(reader.file === undefined ? {} : { manifestFile: reader.file }),
-    connect: async (manifest, mustBeNew) => await connect(context, manifest, options, mustBeNew),
+    connect: async (manifest, mustBeNew) => {
+      const session = await connect(context, manifest, options, mustBeNew);
+      const { session: _gone, ...others } = options;
+      place = context.given(path, mustBeNew ? others : options, session, manifest.session);
+      return session;
+    },
     ...(own.debounce === undefined ? {} : { debounceMs: duration("--debounce", own.debounce) }),
     ...(own.rescan === undefined ? {} : { rescanMs: own.rescan === "0" ? 0 : duration("--rescan", own.rescan) }),
     ...(own.poll === undefined ? {} : { pollMs: duration("--poll", own.poll === true ? DEFAULT_POLL : own.poll) }),
@@ -58,7 +64,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
       status?.clear();
       totals.add(event);
       if (isJson) console.printEvent(watchLine(event));
-      else showEvent(console, event);
+      else showEvent(console, event, place);
       if (own.onceReadyExit !== true || (event.type !== "ready" && event.type !== "cycle")) continue;
       code = codeOf(event.report);
       break;
