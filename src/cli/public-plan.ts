@@ -3,7 +3,7 @@ import type { Drift } from "../reconcile/drift.ts";
 import type { Planned } from "../reconcile/planned.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
-import { treeDigest } from "../tree/entry.ts";
+import { treeDigest } from "../tree/tree-digest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 
 /** Whether the manifest marks a path sensitive. */

@@ -7,7 +7,7 @@ import type { Content } from "../tree/content.ts";
 import { memoryContent } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Entry, Mode } from "../tree/entry.ts";
-import { treeDigest } from "../tree/entry.ts";
+import { treeDigest } from "../tree/tree-digest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf } from "../tree/workspace-path.ts";
 import type { Desired, EmptyTree } from "./desired.ts";

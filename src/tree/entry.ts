@@ -1,7 +1,5 @@
 import type { Digest } from "./digest.ts";
-import { digestOf } from "./digest.ts";
 import type { WorkspacePath } from "./workspace-path.ts";
-import { comparePaths } from "./workspace-path.ts";
 
 /** Permission bits, 0 to 0o7777. Undefined in an actual tree when the session cannot tell. */
 export type Mode = number;
@@ -62,25 +60,4 @@ export function isAsSeen(found: Entry | undefined, seen: Entry): boolean {
 export function sameMode(one: Entry, other: Entry): boolean {
   if (!("mode" in one) || !("mode" in other)) return true;
   return one.mode === undefined || other.mode === undefined || one.mode === other.mode;
-}
-
-/** One digest for a whole tree: the same paths, modes, targets and bytes give the same digest, in any order. */
-export function treeDigest(tree: Tree): Digest {
-  const lines = [...tree]
-    .toSorted(([one], [other]) => comparePaths(one, other))
-    .map(([path, entry]) => JSON.stringify([path, ...identityOf(entry)]));
-  return digestOf(lines.join("\n"));
-}
-
-function identityOf(entry: Entry): readonly (string | number | null)[] {
-  switch (entry.kind) {
-    case "directory":
-      return ["d", entry.mode ?? null];
-    case "file":
-      return ["f", entry.mode ?? null, entry.digest ?? null];
-    case "link":
-      return ["l", entry.target ?? null];
-    case "special":
-      return ["s"];
-  }
 }

@@ -1,8 +1,9 @@
 import type { Desired } from "../desired/desired.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { Entry } from "../tree/entry.ts";
-import { sameContent, sameMode, treeDigest } from "../tree/entry.ts";
+import { sameContent, sameMode } from "../tree/entry.ts";
 import { covers } from "../tree/path-set.ts";
+import { treeDigest } from "../tree/tree-digest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, isBelow, parentPath } from "../tree/workspace-path.ts";
 

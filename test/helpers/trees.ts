@@ -7,7 +7,7 @@ import type { Base, BaseEntry } from "../../src/state/base.ts";
 import { emptyBase } from "../../src/state/base.ts";
 import { digestOf } from "../../src/tree/digest.ts";
 import type { Entry, Tree } from "../../src/tree/entry.ts";
-import { treeDigest } from "../../src/tree/entry.ts";
+import { treeDigest } from "../../src/tree/tree-digest.ts";
 import type { WorkspacePath } from "../../src/tree/workspace-path.ts";
 import { ancestorsOf, isBelow, parentPath, workspacePath } from "../../src/tree/workspace-path.ts";
 
