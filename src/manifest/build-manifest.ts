@@ -79,7 +79,7 @@ class Builder {
       ignore: this.#known("ignore", data.ignore).map(([pattern]) => pattern),
       directories: this.#known("directories", data.directories).map(([entry, index]) => {
         const keys = ["directories", index];
-        const mode = this.#mode(entry.mode, [...keys, "mode"]);
+        const mode = this.#mode(entry.mode, [...keys, "mode"], "directory");
         return {
           path: this.#path(entry.path, [...keys, "path"]),
           ...mode,
@@ -153,7 +153,7 @@ class Builder {
     return {
       path: this.#path(entry.path, [...keys, "path"]),
       origin: this.#origin(entry, keys),
-      ...this.#mode(entry.mode, [...keys, "mode"]),
+      ...this.#mode(entry.mode, [...keys, "mode"], "file"),
       sensitive: entry.sensitive ?? false,
       seedOnly: entry.ifPresent === "keep",
       ...(entry.onConflict === undefined ? {} : { onConflict: entry.onConflict }),
@@ -225,17 +225,31 @@ class Builder {
     return localPath;
   }
 
-  #mode(mode: string | number | undefined, keys: Keys): { mode?: number } {
+  /**
+   * A mode that shuts its owner out is refused, whoever that is in the session: what cannot be read cannot be verified, nor
+   * compared by the next apply. Without `w` both can; what such a directory holds is replaced nevertheless.
+   */
+  #mode(mode: string | number | undefined, keys: Keys, kind: "file" | "directory"): { mode?: number } {
     if (mode === undefined) return {};
     const digits = /^(?:0o?)?([0-7]{3,4})$/.exec(String(mode))?.[1];
-    if (digits !== undefined) return { mode: Number.parseInt(digits, 8) };
-    this.#source.report(
-      "BAD_MODE",
-      keys,
-      `mode ${shortened(String(mode))} is not octal`,
-      'write three or four octal digits in quotes, such as "0755"',
-    );
-    return {};
+    if (digits === undefined) {
+      const hint = 'write three or four octal digits in quotes, such as "0755"';
+      this.#source.report("BAD_MODE", keys, `mode ${shortened(String(mode))} is not octal`, hint);
+      return {};
+    }
+    const bits = Number.parseInt(digits, 8);
+    const [needed, verb, such] =
+      kind === "file" ? ([0o400, "read", '"0600"'] as const) : ([0o500, "list", '"0700"'] as const);
+    if ((bits & needed) !== needed) {
+      const message = `mode ${shortened(String(mode))} leaves its owner unable to ${verb} the ${kind}: it could not be verified`;
+      this.#source.report(
+        "BAD_MODE",
+        keys,
+        message,
+        `give the owner ${kind === "file" ? "r" : "r and x"}, such as ${such}`,
+      );
+    }
+    return { mode: bits };
   }
 
   #duration(text: string | undefined, keys: Keys): number | undefined {

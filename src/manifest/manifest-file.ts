@@ -108,7 +108,7 @@ export interface Directory {
    */
   path: string;
   /**
-   * Permission bits in octal, such as "0755". Quote it: an unquoted number is read as it is written.
+   * Permission bits in octal, such as "0755". Quote it: an unquoted number is read as it is written. The owner keeps r and x.
    */
   mode?: string | number;
   /**
@@ -145,7 +145,7 @@ export interface File {
    */
   sha256?: string;
   /**
-   * Permission bits in octal, such as "0755". Quote it: an unquoted number is read as it is written.
+   * Permission bits in octal, such as "0755". Quote it: an unquoted number is read as it is written. The owner keeps r.
    */
   mode?: string | number;
   /**

@@ -93,6 +93,33 @@ run: [{ command: "echo \${session.id}" }, { command: "true" }]
     expect(parseManifest(text, options).files[0]?.mode).toBe(mode);
   });
 
+  it.each<[string, number, boolean, boolean]>([
+    ["0000", 0, false, false],
+    ["0200", 0o200, false, false],
+    ["0111", 0o111, false, false],
+    ["0333", 0o333, false, false],
+    ["2077", 0o2077, false, false],
+    ["0400", 0o400, true, false],
+    ["0644", 0o644, true, false],
+    ["0500", 0o500, true, true],
+    ["0555", 0o555, true, true],
+    ["4755", 0o4755, true, true],
+    ["1777", 0o1777, true, true],
+  ])("takes the mode %s where its owner can still read what has it", (written, mode, isForFile, isForDirectory) => {
+    const problems = (list: string) =>
+      problemsOf(`version: 1\nroot: /tmp/w\n${list}\n`).map((one) => one.split(" |")[0]);
+    const told = (column: number, verb: string, kind: string) =>
+      `3:${column} BAD_MODE mode ${written} leaves its owner unable to ${verb} the ${kind}: it could not be verified`;
+    expect(problems(`files: [{ path: f, content: x, mode: "${written}" }]`)).toEqual(
+      isForFile ? [] : [told(38, "read", "file")],
+    );
+    expect(problems(`directories: [{ path: d, mode: "${written}" }]`)).toEqual(
+      isForDirectory ? [] : [told(32, "list", "directory")],
+    );
+    const text = `version: 1\nroot: /tmp/w\nfiles: [{ path: f, content: x, mode: "${isForFile ? written : "0600"}" }]\n`;
+    expect(parseManifest(text, options).files[0]?.mode).toBe(isForFile ? mode : 0o600);
+  });
+
   it("takes moves that follow one another, the longest idle time, and links beside themselves", () => {
     const text = `version: 1
 root: /tmp/w
