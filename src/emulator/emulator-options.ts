@@ -43,6 +43,8 @@ export type EmulatorOptions = {
   readonly latencyMs?: number;
   /** Seconds of session time for each second of real time. Default 1. */
   readonly clockSpeed?: number;
+  /** Session time in milliseconds, from any start. Default: `clockSpeed` times the time since the emulator's start. */
+  readonly sessionClock?: () => number;
   readonly faults?: Faults;
   /** What `Retry-After` says with a 429, in whole seconds. Default 1. */
   readonly retryAfterSeconds?: number;
@@ -111,9 +113,15 @@ export type EmulatorOptions = {
 
 /** Every option with its value; what stays optional has no default. */
 export type Settings = Required<
-  Omit<EmulatorOptions, "rootDir" | "verdicts" | "faults" | "dataAs" | "maxResponseBytes" | "diskBytes" | "onRequest">
+  Omit<
+    EmulatorOptions,
+    "rootDir" | "verdicts" | "faults" | "dataAs" | "maxResponseBytes" | "diskBytes" | "onRequest" | "sessionClock"
+  >
 > &
-  Pick<EmulatorOptions, "rootDir" | "faults" | "dataAs" | "maxResponseBytes" | "diskBytes" | "onRequest"> & {
+  Pick<
+    EmulatorOptions,
+    "rootDir" | "faults" | "dataAs" | "maxResponseBytes" | "diskBytes" | "onRequest" | "sessionClock"
+  > & {
     readonly verdicts: Verdicts;
   };
 

@@ -82,7 +82,7 @@ export function makeSessions(
   const sessions = new Map<string, Session>();
   const endings = new Set<Promise<void>>();
   const start = performance.now();
-  const now = (): number => (performance.now() - start) * settings.clockSpeed;
+  const now = settings.sessionClock ?? (() => (performance.now() - start) * settings.clockSpeed);
 
   const end = async (session: Session): Promise<void> => {
     if (session.endedMs !== undefined) return;

@@ -41,6 +41,24 @@ export async function callTool(
   return `${fieldOf(data, "isError") === true ? "!" : ""}${textOf(content, "text")}`;
 }
 
+/** The same by the session's own link (protocol §5.2); the emulator must offer it. */
+export async function callLink(
+  endpoint: Endpoint,
+  sessionId: string,
+  tool: string,
+  args: Readonly<Record<string, unknown>>,
+): Promise<string> {
+  const { data } = await call(endpoint, "/mcp/getSession", { sessionId });
+  const token = textOf(data, "token");
+  const response = await fetch(`${textOf(data, "linkUrl")}/callTool`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-access-token": token },
+    body: JSON.stringify({ args, server: "any", requestId: "link-1767225600000-000123456", tool, token }),
+  });
+  const result = fieldOf(JSON.parse(textOf(JSON.parse(await response.text()), "data")), "result");
+  return `${fieldOf(result, "isError") === true ? "!" : ""}${textOf(listOf(result, "content")[0], "text")}`;
+}
+
 export function fieldOf(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }

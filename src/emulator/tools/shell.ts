@@ -14,7 +14,6 @@ const tooLong = "the output is too long for one answer";
 export async function runShell(call: ToolCall, namespace: Namespace, searchPath: string): Promise<ToolAnswer> {
   const command = textAt(call.args, "command");
   if (command === undefined) return failure(-32602, "command is required");
-  const wantedMs = numberAt(call.args, "timeout_ms") ?? defaultTimeoutMs;
   const umask = call.settings.verdicts.umask;
   const argv =
     umask === process.umask()
@@ -24,9 +23,14 @@ export async function runShell(call: ToolCall, namespace: Namespace, searchPath:
     argv,
     cwd: textAt(call.args, "cwd") ?? homeDirectory,
     env: environment(call, searchPath),
-    timeoutMs: call.isHalf ? halfRunMs : Math.min(maxTimeoutMs, Math.max(1, wantedMs)),
+    timeoutMs: call.isHalf ? halfRunMs : shellTimeoutMs(numberAt(call.args, "timeout_ms")),
   });
   return describe(result, call.settings.shellFailureForm);
+}
+
+/** How long a command may run: 1 s unless it asks for more, and never longer than 50 s (protocol §7). */
+export function shellTimeoutMs(wantedMs: number | undefined): number {
+  return Math.min(maxTimeoutMs, Math.max(1, wantedMs ?? defaultTimeoutMs));
 }
 
 function environment(call: ToolCall, searchPath: string): Readonly<Record<string, string>> {
