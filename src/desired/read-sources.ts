@@ -10,6 +10,7 @@ import type { Entry, Mode } from "../tree/entry.ts";
 import { treeDigest } from "../tree/tree-digest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf } from "../tree/workspace-path.ts";
+import { checkTreeLinks } from "./check-tree-links.ts";
 import type { Desired, EmptyTree } from "./desired.ts";
 import type { FileVersion } from "./file-version.ts";
 import { versionOf } from "./file-version.ts";
@@ -33,6 +34,8 @@ export type ReadOptions = {
   readonly lookAt?: typeof lookAtSource;
   /** What needs the id of a session is told in `waiting` instead of ending the reading: for checks without a session. */
   readonly toleratesWaiting?: boolean;
+  /** Only some directories of the trees are read: where links lead is known to the caller alone. */
+  readonly isPart?: boolean;
   /** Walks a tree; default {@link walkSourceTree}. */
   readonly walk?: (spec: TreeSpec) => SourceWalk;
 };
@@ -77,6 +80,8 @@ class SourceReader {
   readonly #waiting: Position[] = [];
   readonly #leftOut = new Set<WorkspacePath>();
   readonly #held = new Set<WorkspacePath>();
+  /** The tree that each link comes from, if it is not declared. */
+  readonly #treeOf = new Map<WorkspacePath, TreeSpec>();
   #keptBytes = 0;
   #filesRead = 0;
 
@@ -92,8 +97,11 @@ class SourceReader {
     for (const { path, mode, at } of directories)
       this.#putDirectory(path, { ...modeOf(mode), policy: policyOf(mode !== undefined), at });
     for (const file of files) await this.#orHold(file.path, () => this.#readFile(file));
-    for (const { path, target, at } of links)
+    for (const { path, target, at } of links) {
       this.#put(path, { kind: "link", target }, { policy: policyOf(false), at });
+      this.#treeOf.delete(path);
+    }
+    if (this.#options.isPart !== true) this.#checkLinks();
     if (this.#problems.length > 0) throw new ManifestError(this.#problems);
     return {
       tree: this.#tree,
@@ -149,9 +157,22 @@ class SourceReader {
     if (spec.path !== "") this.#putDirectory(spec.path, { policy, at: spec.at });
     for (const entry of walk.entries) {
       if (entry.kind === "directory") this.#putDirectory(entry.path, { policy, at: spec.at });
-      else if (entry.kind === "link")
+      else if (entry.kind === "link") {
         this.#put(entry.path, { kind: "link", target: entry.target }, { policy, at: spec.at });
-      else await this.#readListed(entry, { policy, at: spec.at });
+        this.#treeOf.set(entry.path, spec);
+      } else await this.#readListed(entry, { policy, at: spec.at });
+    }
+  }
+
+  #checkLinks(): void {
+    const { escaping, problems } = checkTreeLinks(this.#tree, this.#treeOf, this.#manifest);
+    this.#problems.push(...problems);
+    const { holder } = this.#options;
+    for (const { path, error } of escaping) {
+      if (holder === undefined) throw error;
+      holder.onFault(error, path);
+      this.#tree.delete(path);
+      this.#held.add(path);
     }
   }
 

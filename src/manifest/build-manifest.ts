@@ -1,7 +1,7 @@
 import { posix, resolve } from "node:path";
 import { digestFromHex } from "../tree/digest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { ROOT, workspacePath, workspacePathFault } from "../tree/workspace-path.ts";
+import { MAX_NAME_BYTES, MAX_PATH_BYTES, ROOT, workspacePath, workspacePathFault } from "../tree/workspace-path.ts";
 import { parseDuration } from "./duration.ts";
 import type { FileOrigin, FileSpec, Manifest, Position, TreeSpec, Variables } from "./manifest.ts";
 import type { ManifestFile } from "./manifest-file.ts";
@@ -93,7 +93,8 @@ class Builder {
         const keys = ["links", index];
         const path = this.#path(entry.path, [...keys, "path"]);
         if (this.#source.tree.isSound([...keys, "path"])) this.#checkTarget(path, entry.target, [...keys, "target"]);
-        return { path, target: entry.target, at: this.#source.positionOf(keys) };
+        const targetAt = this.#source.positionOf([...keys, "target"]);
+        return { path, target: entry.target, at: this.#source.positionOf(keys), targetAt };
       }),
       moves: this.#known("moves", data.moves).map(([entry, index]) => {
         const keys = ["moves", index];
@@ -278,6 +279,9 @@ class Builder {
     if (target.includes("\0")) say("contains a NUL character");
     else if (target.startsWith("/")) say("is absolute");
     else if (/^\.\.(\/|$)/.test(reached)) say("leaves root");
+    else if (target.split("/").some((name) => Buffer.byteLength(name) > MAX_NAME_BYTES))
+      say(`has a name longer than ${MAX_NAME_BYTES} bytes`);
+    else if (Buffer.byteLength(target) > MAX_PATH_BYTES) say(`is longer than ${MAX_PATH_BYTES} bytes`);
     else if (reached.replace(/\/$/, "") === path) say("is the link itself");
   }
 

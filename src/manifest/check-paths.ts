@@ -1,6 +1,7 @@
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, isBelow } from "../tree/workspace-path.ts";
 import { checkIgnored } from "./check-ignored.ts";
+import { checkLinks } from "./check-links.ts";
 import { checkMoves } from "./check-moves.ts";
 import type { Declared } from "./declared.ts";
 import { declaredPaths, isContainer, nameOf } from "./declared.ts";
@@ -41,6 +42,7 @@ export function checkPaths(manifest: Manifest, source: ManifestSource): void {
   }
   checkAbsent(manifest, declared, source);
   checkMoves(manifest, firsts, source);
+  checkLinks(manifest, declared, source);
   checkIgnored(manifest, declared, source);
 }
 

@@ -55,7 +55,12 @@ export type TreeSpec = {
   readonly at: Position;
 };
 
-export type LinkSpec = { readonly path: WorkspacePath; readonly target: string; readonly at: Position };
+export type LinkSpec = {
+  readonly path: WorkspacePath;
+  readonly target: string;
+  readonly at: Position;
+  readonly targetAt: Position;
+};
 export type MoveSpec = { readonly from: WorkspacePath; readonly to: WorkspacePath; readonly at: Position };
 export type AbsentSpec = { readonly path: WorkspacePath; readonly at: Position };
 

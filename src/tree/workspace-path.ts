@@ -7,9 +7,9 @@ export type WorkspacePath = string & { readonly brand: "WorkspacePath" };
 export const STATE_DIRECTORY = ".agb-sync";
 
 /** Longest path that Linux accepts in one call, without the closing NUL (PATH_MAX). */
-const MAX_PATH_BYTES = 4095;
+export const MAX_PATH_BYTES = 4095;
 /** Longest name of one component (NAME_MAX). */
-const MAX_NAME_BYTES = 255;
+export const MAX_NAME_BYTES = 255;
 
 /** Why `text` cannot be a workspace path, in a few words; undefined when it can. A trailing slash is tolerated. */
 export function workspacePathFault(text: string): string | undefined {

@@ -135,11 +135,14 @@ export class WatchedSources {
   async #readPart(reading: Reading, walks: Walks): Promise<Omit<Look, "isOpen"> | undefined> {
     const { manifest, whole, singles } = reading;
     const trees = [...walks.keys()].filter((tree) => (walks.get(tree)?.directories.length ?? 0) > 0);
-    const part = await this.#read({ ...manifest, directories: [], files: [], links: [], trees }, walks);
+    const part = await this.#read({ ...manifest, directories: [], files: [], links: [], trees }, walks, true);
     const listed = new Set([...walks.values()].flatMap((walk) => walk.directories.map(({ path }) => path)));
     const result = merge(whole, part, listed, declaredPaths(manifest));
     if (result === undefined) return undefined;
     const { merged } = result;
+    // Where links lead depends on all that they lead through.
+    const isLink = (path: WorkspacePath) => [merged, whole].some(({ tree }) => tree.get(path)?.kind === "link");
+    if ([...result.changed].some(isLink)) return undefined;
     const hasLost = [...result.changed].some((path) => !merged.tree.has(path));
     // A tree without any file is a matter of guards (S12).
     if (hasLost && trees.some((tree) => isEmptied(merged, tree))) return undefined;
@@ -159,10 +162,10 @@ export class WatchedSources {
     return { desired, changed };
   }
 
-  async #read(manifest: Manifest, walks: Walks): Promise<Desired> {
+  async #read(manifest: Manifest, walks: Walks, isPart = false): Promise<Desired> {
     const { signal, held } = this.#options;
     const walk = (tree: TreeSpec) => walks.get(tree) ?? this.#walk(manifest, tree);
-    const sources = { lookAt: this.#pinned.look, walk, toleratesMissingTrees: true };
+    const sources = { lookAt: this.#pinned.look, walk, isPart, toleratesMissingTrees: true };
     const options = { signal, cache: this.#cache, holder: held, ...sources };
     return await readSources(manifest, options);
   }

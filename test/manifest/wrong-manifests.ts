@@ -227,6 +227,7 @@ links: [{ path: l.log, target: a }, { path: data/out, target: x }]
     [
       '3:28 BAD_LINK link target "l" is the link itself | write a target relative to the link, inside root',
       '3:54 BAD_LINK link target "./../a/b/" is the link itself | write a target relative to the link, inside root',
+      '3:88 BAD_LINK link target "c/d" leads in a circle through "a/c" | let one of these links point to something else',
     ],
   ],
   [
