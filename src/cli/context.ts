@@ -72,6 +72,8 @@ export class Context {
   interruptCode: number | undefined;
   /** What an interruption from now on leaves behind, in one clause. */
   whenInterrupted = "nothing was changed";
+  /** Whether nothing is under way that would have to be finished or given up. */
+  isIdle: () => boolean = () => false;
   cwd: string;
   /** `--env-file`, in the order given. */
   envFiles: readonly string[] = [];
@@ -271,7 +273,7 @@ export class Context {
 
   #stop(code: number): void {
     this.interruptCode ??= code;
-    this.console.say("stopping after the step in hand; once more to leave at once");
+    if (!this.isIdle()) this.console.say("stopping after the step in hand; once more to leave at once");
     this.#controller.abort();
   }
 

@@ -1,11 +1,12 @@
 import { AgbSyncError } from "../errors.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
 import { targetOf } from "../plan/order-steps.ts";
-import type { Conflict } from "../plan/plan.ts";
+import type { Conflict, Step } from "../plan/plan.ts";
 import { plural } from "../plural.ts";
 import type { Drift } from "../reconcile/drift.ts";
 import type { ApplyReport } from "../report.ts";
 import { printable } from "../tree/printable.ts";
+import { comparePaths } from "../tree/workspace-path.ts";
 import type { WatchEvent } from "../watch/watch.ts";
 import type { Given } from "./again.ts";
 import { settleHints } from "./again.ts";
@@ -135,7 +136,7 @@ export class WatchTotals {
   }
 }
 
-/** `12:03:07  ~3 +1 →1  4.2 kB  3 calls  86 ms`; calls only where there are any. */
+/** `12:03:07  ~3 +1 →1  4.2 kB  3 calls  86 ms  a.txt, b.txt, old -> new, and 2 more`; calls only where there are any. */
 export function cycleLine(report: ApplyReport, latencyMs: number, now: Date): string {
   const applied = appliedSteps(report);
   const counts = countSteps(applied);
@@ -147,7 +148,25 @@ export function cycleLine(report: ApplyReport, latencyMs: number, now: Date): st
   const { requests } = report.counters;
   const calls = requests === 0 ? [] : [plural(requests, "call")];
   const time = now.toTimeString().slice(0, 8);
-  return [time, what.join(" "), formatBytes(writtenBytes(report)), ...calls, formatDuration(latencyMs)].join("  ");
+  const facts = [time, what.join(" "), formatBytes(writtenBytes(report)), ...calls, formatDuration(latencyMs)];
+  return [...facts, namesOf(report.outcomes.map(({ step }) => step))].join("  ");
+}
+
+/** Names are looked for in a line: three of them, of files rather than of their directories, the rest counted. */
+const MOST_NAMES = 3;
+
+function namesOf(steps: readonly Step[]): string {
+  const isDirectory = (step: Step) =>
+    step.op === "create-directory" || (step.op === "delete" && step.before.kind === "directory");
+  const files = steps.filter((step) => !isDirectory(step));
+  const names = (files.length > 0 ? files : steps).map((step) =>
+    step.op === "move"
+      ? `${printable(step.from)} -> ${printable(step.to)}`
+      : `${printable(step.path)}${isDirectory(step) ? "/" : ""}`,
+  );
+  const shown = [...new Set(names)].toSorted(comparePaths);
+  const more = shown.length - MOST_NAMES;
+  return [...shown.slice(0, MOST_NAMES), ...(more > 0 ? [`and ${more} more`] : [])].join(", ");
 }
 
 /** In the order in which they are shown. */

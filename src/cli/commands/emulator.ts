@@ -29,6 +29,7 @@ export async function run(context: Context, options: Options): Promise<number> {
   if (!Number.isSafeInteger(port) || port < 0 || port > 65_535)
     throw new UsageError(`--port ${options.port} is not a port`);
   context.listenForSignals();
+  context.isIdle = () => true;
   context.endWithReader();
   const emulator = await startEmulator({
     port,

@@ -37,6 +37,8 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   context.whenInterrupted = UNFINISHED;
   const progress = context.progress(options);
   const totals = new WatchTotals();
+  let isAtRest = false;
+  context.isIdle = () => isAtRest;
   let place = context.given(path, options);
   const events = watch({
     ...context.reconcileOptions(options, (event) => {
@@ -55,7 +57,10 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     ...(own.rescan === undefined ? {} : { rescanMs: own.rescan === "0" ? 0 : duration("--rescan", own.rescan) }),
     ...(own.poll === undefined ? {} : { pollMs: duration("--poll", own.poll === true ? DEFAULT_POLL : own.poll) }),
     renew: own.renew ?? false,
-    ...(status === undefined ? {} : { onState: (state) => status.show(state) }),
+    onState: (state) => {
+      isAtRest = state.activity === "idle" || state.activity === "waiting";
+      status?.show(state);
+    },
   });
   let code: number = exitCodes.done;
   try {
