@@ -1,8 +1,8 @@
 import type { StepResult } from "./apply/engine.ts";
 import type { Step } from "./plan/plan.ts";
 
-/** What a reconciliation is busy with. */
-export type Phase = "connect" | "sources" | "scan" | "plan" | "lock" | "deliver" | "commit" | "verify" | "run";
+/** What a reconciliation is busy with. Bytes are told of `deliver`, which is a part of `commit`. */
+export type Phase = "sources" | "scan" | "deliver" | "commit" | "run";
 
 /** What happened, as it happens; the same events feed the progress bar, plain lines, `--json` and library users. */
 export type ProgressEvent =

@@ -43,6 +43,12 @@ export class Console {
     return process.stdout.isTTY && !this.isVerbose;
   }
 
+  /** Whether a line can be drawn again and again where errors go: not in a log, whatever it looks like to the process. */
+  get isLive(): boolean {
+    const isLog = !["", "0", "false"].includes(this.#env["CI"] ?? "") || this.#env["TERM"] === "dumb";
+    return process.stderr.isTTY && !isLog && !this.isQuiet;
+  }
+
   /** A result, to stdout. */
   print(text: string): void {
     this.liveLine?.clear();

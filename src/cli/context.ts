@@ -16,12 +16,12 @@ import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import type { Given } from "./again.ts";
 import { Console } from "./console.ts";
-import { describeWaiting } from "./describe-waiting.ts";
 import { eventLine } from "./events.ts";
 import { exitCodes } from "./exit-code.ts";
 import type { Output } from "./output.ts";
 import { describePhase, PhaseCosts } from "./phase-costs.ts";
-import { ProgressBar } from "./progress-bar.ts";
+import type { ProgressView } from "./progress-bar.ts";
+import { ProgressBar, ProgressLines } from "./progress-bar.ts";
 import type { IsSensitive } from "./public-plan.ts";
 import { parseSettlements } from "./settlement-options.ts";
 
@@ -63,9 +63,8 @@ export class Context {
   /** For whoever talks to the service. */
   readonly onEvent: ProgressListener = (event) => this.#onEvent(event);
   /** What the connection tells before, and without, a progress of the command's own. */
-  #onEvent: ProgressListener = (event) => {
-    if (event.type === "waiting") this.console.say(describeWaiting(event));
-  };
+  #onEvent: ProgressListener = (event) => this.#view.onEvent(event);
+  #shown: ProgressView | undefined;
   #hasWarned = false;
   #stdin: Promise<Buffer> | undefined;
   /** Set once a signal came: the exit code that it asks for. */
@@ -185,18 +184,20 @@ export class Context {
     const before = this.whenInterrupted;
     const mayCreate = create && options.local === undefined && options.session === undefined;
     if (mayCreate) this.whenInterrupted = "a session may have been created, see: agb-sync session list";
-    const session = await connect({
-      ...(options.local === undefined ? {} : { local: this.#localDirectory(options.local, create) }),
-      ...(options.session === undefined ? {} : { sessionId: options.session }),
-      ...(options.concurrency === undefined ? {} : { concurrency: positive("--concurrency", options.concurrency) }),
-      spec: manifest.session,
-      create,
-      env: this.env,
-      cwd: this.cwd,
-      envFiles: this.envFiles,
-      onEvent: this.onEvent,
-      signal: this.signal,
-    });
+    const reach = async () =>
+      await connect({
+        ...(options.local === undefined ? {} : { local: this.#localDirectory(options.local, create) }),
+        ...(options.session === undefined ? {} : { sessionId: options.session }),
+        ...(options.concurrency === undefined ? {} : { concurrency: positive("--concurrency", options.concurrency) }),
+        spec: manifest.session,
+        create,
+        env: this.env,
+        cwd: this.cwd,
+        envFiles: this.envFiles,
+        onEvent: this.onEvent,
+        signal: this.signal,
+      });
+    const session = await this.during("connecting", reach);
     this.whenInterrupted = before;
     return session;
   }
@@ -231,7 +232,28 @@ export class Context {
     };
   }
 
-  /** Where progress goes: JSON lines, one live line on a terminal, or nothing but verbose phases. */
+  /** Shows that something is under way that is no phase of a reconciliation, such as `connecting`. */
+  async during<Result>(what: string, work: () => Promise<Result>): Promise<Result> {
+    if (this.console.isJson) return await work();
+    this.#view.begin(what);
+    try {
+      return await work();
+    } finally {
+      this.#view.end(what);
+    }
+  }
+
+  /** One live line on a terminal, else a plain one every few seconds. */
+  get #view(): ProgressView {
+    const { console } = this;
+    if (this.#shown === undefined) {
+      this.#shown = console.isLive ? new ProgressBar(process.stderr) : new ProgressLines((text) => console.say(text));
+      console.liveLine = this.#shown;
+    }
+    return this.#shown;
+  }
+
+  /** Where progress goes: JSON lines, or what people see while they wait, with the cost of phases where that is wished. */
   progress(options: CommonOptions): Progress {
     const { console } = this;
     const costs = new PhaseCosts();
@@ -241,12 +263,10 @@ export class Context {
       return { onEvent, clear: () => undefined, costs };
     }
     const { foreign } = console.ink;
-    const bar = process.stderr.isTTY && !console.isQuiet ? new ProgressBar(process.stderr) : undefined;
-    console.liveLine = bar;
+    const view = this.#view;
     const onEvent: ProgressListener = (event) => {
-      bar?.onEvent(event);
+      view.onEvent(event);
       if (event.type === "notice") console.say(foreign(event.message));
-      if (event.type === "waiting" && bar === undefined) console.say(describeWaiting(event));
       if (event.type === "output") {
         const text = console.redactor.cleanForeign(event.text);
         console.say(`${foreign(event.command)} | ${printableOutput(text, console.hasColor(process.stderr))}`);
@@ -256,7 +276,7 @@ export class Context {
       if (console.isVerbose) console.say(describePhase(event));
     };
     this.#onEvent = onEvent;
-    return { onEvent, clear: () => bar?.clear(), costs };
+    return { onEvent, clear: () => view.rest(), costs };
   }
 
   #heed(manifest: Manifest): Manifest {

@@ -66,11 +66,13 @@ export async function applyPlan(planned: Planned, given: Manifest, options: Reco
   if (options.signal.aborted) return report;
   if (report.backupPath !== undefined) await pruneBackups(workspace.transport, options.signal);
   if (!runsCommands || !isComplete(report)) return report;
-  const commands = await runCommands(manifest.run, workspace.transport, {
-    changed: changedPaths(report),
-    ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
-    signal: options.signal,
-  });
+  const commands = await phases(options, workspace)("run", () =>
+    runCommands(manifest.run, workspace.transport, {
+      changed: changedPaths(report),
+      ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+      signal: options.signal,
+    }),
+  );
   return { ...report, commands, durationMs: performance.now() - startedMs };
 }
 

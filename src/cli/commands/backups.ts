@@ -38,7 +38,9 @@ export async function restore(
     const wanted = paths.map((path) => workspacePath(path));
     const { lockTimeout } = own;
     const options = lockTimeout === undefined ? {} : { lockTimeoutMs: duration("--lock-timeout", lockTimeout) };
-    const outcome = await restoreBackup(transport, name, wanted, new Date(), context.signal, options);
+    const outcome = await context.during("restoring", () =>
+      restoreBackup(transport, name, wanted, new Date(), context.signal, options),
+    );
     const { restored, failed, backup } = outcome;
     const exitCode = failed.length > 0 ? exitCodes.failed : exitCodes.done;
     if (own.json === true) {

@@ -14,11 +14,8 @@ export async function run(context: Context, given?: string, own: CommonOptions =
   const session = await context.connect(manifest, options, false);
   try {
     manifest = context.forSession(manifest, session.id);
-    const changes = await drift(
-      manifest,
-      session,
-      context.reconcileOptions(options, () => undefined),
-    );
+    const settings = context.reconcileOptions(options, () => undefined);
+    const changes = await context.during("scanning the session", () => drift(manifest, session, settings));
     if (options.json === true)
       console.printData({
         type: "status",

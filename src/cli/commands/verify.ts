@@ -19,10 +19,12 @@ export async function run(context: Context, given?: string, own: CommonOptions =
   const session = await context.connect(manifest, options, false);
   try {
     manifest = context.forSession(manifest, session.id);
+    const progress = context.progress({ ...options, json: false });
     const planned = await makePlan(manifest, session, {
-      ...context.reconcileOptions(options, () => undefined),
+      ...context.reconcileOptions(options, progress.onEvent),
       checksum: true,
     });
+    progress.clear();
     const { plan, desired } = planned;
     const { unreadable, digest } = desired;
     const isSame = plan.steps.length + plan.conflicts.length + plan.unsupported.length === 0;

@@ -27,7 +27,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const { manifest: path, options } = context.sortOut(given, own);
   const { console } = context;
   const isJson = options.json === true;
-  const hasStatus = !isJson && process.stderr.isTTY && !console.isQuiet && own.onceReadyExit !== true;
+  const hasStatus = !isJson && console.isLive && own.onceReadyExit !== true;
   const status = hasStatus ? new StatusLine(process.stderr) : undefined;
   // Before the listener that says something.
   for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => status?.end());
