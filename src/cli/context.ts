@@ -112,6 +112,12 @@ export class Context {
     this.#output.onReaderGone = () => this.#stop(exitCodes.terminated);
   }
 
+  /** Standard input can be read once only; watch may ask for the manifest in it again. */
+  readStdin(): Promise<Buffer> {
+    this.#stdin ??= import("node:stream/consumers").then(({ buffer }) => buffer(process.stdin));
+    return this.#stdin;
+  }
+
   async loadManifest(
     path: string | undefined,
     sessionId?: string,
@@ -122,7 +128,7 @@ export class Context {
       env: this.env,
       envFiles: this.envFiles,
       vars: this.vars,
-      readStdin: () => this.#readStdin(),
+      readStdin: () => this.readStdin(),
       checksSources,
       ...(sessionId === undefined ? {} : { sessionId }),
     });
@@ -283,12 +289,6 @@ export class Context {
     this.console.redactor.add(manifest.secrets);
     for (const { path: declared, sensitive } of manifest.files) if (sensitive) this.#sensitive.add(declared);
     return manifest;
-  }
-
-  /** Standard input can be read once only; watch may ask for the manifest in it again. */
-  #readStdin(): Promise<Buffer> {
-    this.#stdin ??= import("node:stream/consumers").then(({ buffer }) => buffer(process.stdin));
-    return this.#stdin;
   }
 
   #stop(code: number): void {

@@ -1,10 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import type { Desired } from "../../desired/desired.ts";
-import { AgbSyncError, hasCode, UsageError } from "../../errors.ts";
+import { hasCode } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { SavedPlan } from "../../plan/saved-plan.ts";
-import { matchSaved, parseSavedPlan } from "../../plan/saved-plan.ts";
 import type { Settlements } from "../../plan/settlements.ts";
 import { applyPlan } from "../../reconcile/apply-plan.ts";
 import { makePlan, readLocalSources } from "../../reconcile/make-plan.ts";
@@ -19,12 +16,10 @@ import { askAboutPlan } from "../ask-about-plan.ts";
 import type { CommonOptions, Context, Progress } from "../context.ts";
 import { summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
-import { doing } from "../local-fault.ts";
 import { renderCosts } from "../phase-costs.ts";
-import type { IsSensitive } from "../public-plan.ts";
-import { hiddenIn } from "../public-plan.ts";
 import { renderPlan } from "../render-plan.ts";
 import { codeOf, isIncomplete, renderReport, UNFINISHED } from "../render-report.ts";
+import { asSaved, resumeSavedPlan } from "../saved-plan-file.ts";
 
 type Options = CommonOptions & {
   readonly yes?: boolean;
@@ -45,10 +40,10 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const { manifest: named, options: wished } = context.sortOut(given, own);
   const { console } = context;
   context.listenForSignals();
-  const saved = named?.endsWith(".json") ? readSavedPlan(context, named) : undefined;
-  const path = saved?.manifest ?? named;
-  const isElsewhere = wished.local === undefined && wished.session === undefined;
-  const options = saved !== undefined && isElsewhere ? { ...wished, session: saved.sessionId } : wished;
+  const resumed = await resumeSavedPlan(context, named, wished);
+  const saved = resumed?.saved;
+  const path = resumed?.manifest ?? named;
+  const options = resumed?.options ?? wished;
   let manifest = await context.loadManifestFor(path, options);
   const startedMs = performance.now();
   // Read while the session is reached or created; what is wrong with them is told once there is one. A local session is
@@ -110,7 +105,8 @@ async function reconcile(
     const found = await makePlan(manifest, session, sources === undefined ? settings : { ...settings, sources });
     // A later plan reads them anew.
     options = others;
-    const planned = options.saved === undefined ? found : asSaved(found, options.saved, context.hides);
+    const matched = options.saved === undefined ? undefined : asSaved(found, options.saved, context.hides);
+    const planned = matched?.planned ?? found;
     progress.clear();
     show(context, planned, options, told);
     const hasBackup = options.backup ?? true;
@@ -125,7 +121,13 @@ async function reconcile(
     }
     try {
       context.whenInterrupted = UNFINISHED;
-      const report = await applyPlan(planned, manifest, settings);
+      if (matched?.isDone === true)
+        context.console.say("applied already: everything that the saved plan is for is in place");
+      const report = await applyPlan(planned, manifest, {
+        ...settings,
+        // What it called for was run, or is owed, since it was carried out.
+        ...(matched?.isDone === true ? { runCommands: false } : {}),
+      });
       return { report, told: options.json === true ? undefined : told };
     } catch (error) {
       if (!hasCode(error, "STALE_PLAN") || round === MAX_ROUNDS || options.saved !== undefined) throw error;
@@ -153,36 +155,6 @@ function show({ console }: Context, { plan, desired }: Planned, options: Options
     for (const { path } of plan.conflicts) told.add(path);
   }
   for (const warning of plan.warnings) console.warn(warning);
-}
-
-function readSavedPlan(context: Context, named: string): SavedPlan {
-  const file = resolve(context.cwd, named);
-  if (!existsSync(file))
-    throw new UsageError(`there is no ${named}`, { hint: "save a plan with: agb-sync plan --out" });
-  return parseSavedPlan(
-    doing(`read ${named}`, () => readFileSync(file, "utf8")),
-    named,
-  );
-}
-
-/** What was saved, or a refusal that names what has changed since (S23). */
-function asSaved(planned: Planned, saved: SavedPlan, hides: IsSensitive): Planned {
-  const { plan } = planned;
-  const isSame = plan.sessionId === saved.sessionId && plan.root === saved.root;
-  const { changed, plan: narrowed } = isSame
-    ? matchSaved(saved, plan, hiddenIn(planned, hides))
-    : { changed: [], plan };
-  if (!isSame || changed.length > 0) {
-    const what = isSame
-      ? `these paths changed since it was made: ${changed.map(printable).join(", ")}`
-      : "it was made for another session or root";
-    throw new AgbSyncError("STALE_PLAN", `the saved plan cannot be applied: ${what}`, {
-      hint: "look at the new plan: agb-sync plan",
-    });
-  }
-  return narrowed.steps.length === plan.steps.length
-    ? planned
-    : { ...planned, plan: narrowed, isPartial: true, isSettled: false };
 }
 
 function isInteractive(options: Options): boolean {

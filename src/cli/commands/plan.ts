@@ -1,15 +1,11 @@
-import { writeFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { findManifest } from "../../desired/load-manifest.ts";
-import { formatSavedPlan } from "../../plan/saved-plan.ts";
 import { makePlan } from "../../reconcile/make-plan.ts";
 import { printable } from "../../tree/printable.ts";
 import { settleHints } from "../again.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
-import { doing } from "../local-fault.ts";
 import { hiddenIn, publicPlan } from "../public-plan.ts";
 import { renderPlan } from "../render-plan.ts";
+import { writeSavedPlan } from "../saved-plan-file.ts";
 
 type Options = CommonOptions & { readonly diff?: boolean; readonly exitCode?: boolean; readonly out?: string };
 
@@ -41,10 +37,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
       }
     }
     if (own.out !== undefined) {
-      const file = resolve(context.cwd, own.out);
-      const source = path === "-" ? "-" : resolve(context.cwd, findManifest(path, context.cwd));
-      const text = formatSavedPlan(plan, source, hiddenIn(planned, context.hides));
-      doing(`write ${own.out}`, () => writeFileSync(file, text, { mode: 0o600 }));
+      await writeSavedPlan(context, own.out, { plan, hides: hiddenIn(planned, context.hides), path, options });
       console.say(`saved: apply exactly this with: agb-sync apply ${printable(own.out)}`);
     }
     if (own.exitCode !== true) return exitCodes.done;
