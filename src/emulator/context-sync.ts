@@ -139,6 +139,24 @@ function report(task: Task): { readonly status: string; readonly [key: string]: 
   };
 }
 
+/** What the store knows a path of the session by, and back: the same, but below a mount with a mapping policy. */
+function namingOf(session: Session, { id }: StoreContext) {
+  const mounts = session.mounts.filter(({ contextId }) => contextId === id);
+  const exchange = (name: string, from: "path" | "storedPath", to: "path" | "storedPath"): string => {
+    const mount = mounts.find((mount) => name === bare(mount[from]) || name.startsWith(`${bare(mount[from])}/`));
+    return mount === undefined ? name : bare(mount[to]) + name.slice(bare(mount[from]).length);
+  };
+  return {
+    stored: (name: string): string => exchange(name, "path", "storedPath"),
+    inSession: (name: string): string => exchange(name, "storedPath", "path"),
+  };
+}
+
+/** A path without slashes at its end. */
+function bare(path: string): string {
+  return path.replace(/\/+$/, "");
+}
+
 /** Store → session: every object at or below `path`. Written in place, as a file that is seen to grow. */
 async function bring(
   session: Session,
@@ -147,9 +165,10 @@ async function bring(
   settings: Settings,
   store: ObjectStore,
 ): Promise<void> {
-  const directory = path.replace(/\/+$/, "");
+  const directory = bare(path);
+  const naming = namingOf(session, context);
   for (const stored of context.objects.values()) {
-    const name = posix.normalize(stored.path);
+    const name = naming.inSession(posix.normalize(stored.path));
     if (name !== directory && !name.startsWith(`${directory}/`)) continue;
     makeDirectories({ session, settings }, posix.dirname(name));
     if (session.isDiskFull && stored.sizeBytes > 0) throw new SessionFilesError("ENOSPC");
@@ -173,7 +192,8 @@ async function send(
   pruned: Contexts | undefined,
 ): Promise<void> {
   const files: string[] = [];
-  const directory = path.replace(/\/+$/, "");
+  const directory = bare(path);
+  const naming = namingOf(session, context);
   const isFile = within(session, directory === "" ? "/" : directory, true, ({ stats }) => {
     if (stats === undefined) throw new SessionFilesError("ENOENT");
     return stats.isFile();
@@ -190,12 +210,17 @@ async function send(
       openSync(place.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
     );
     try {
-      await store.keep(context, file, createReadStream("", { fd: descriptor, autoClose: false, start: 0 }));
+      await store.keep(
+        context,
+        naming.stored(file),
+        createReadStream("", { fd: descriptor, autoClose: false, start: 0 }),
+      );
     } finally {
       closeSync(descriptor);
     }
   }
   for (const stored of pruned === undefined ? [] : [...context.objects.keys()]) {
-    if (stored.startsWith(`${directory}/`) && !files.includes(stored)) pruned?.drop(context, stored);
+    const file = naming.inSession(stored);
+    if (file.startsWith(`${directory}/`) && !files.includes(file)) pruned?.drop(context, stored);
   }
 }

@@ -12,6 +12,8 @@ export type StoredFile = {
 
 export type StoreContext = {
   readonly id: string;
+  /** Counts the contexts from 1, in the order of their making. */
+  readonly number: number;
   name: string;
   readonly createdAt: Date;
   lastUsedAt: Date;
@@ -44,6 +46,7 @@ export type Contexts = {
 export function makeContexts(): Contexts {
   const contexts = new Map<string, StoreContext>();
   const internal = new Map<string, StoreContext>();
+  let count = 0;
   const total = { objects: 0, bytes: 0 };
 
   const discard = ({ file, sizeBytes }: StoredFile): void => {
@@ -57,6 +60,7 @@ export function makeContexts(): Contexts {
     const id = `SdkCtx-${randomBytes(8).toString("hex")}`;
     const context: StoreContext = {
       id,
+      number: (count += 1),
       name,
       createdAt: now,
       lastUsedAt: now,

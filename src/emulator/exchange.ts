@@ -21,6 +21,7 @@ const largestBodyBytes = 16 * 1024 * 1024;
 const hangMs = 300_000;
 /** How long a client that was refused may go on sending what nobody reads, before it is cut off. */
 const lingerMs = 1000;
+const thrownAwayAtMostBytes = 1024 * 1024;
 
 export type ExchangeParts = {
   readonly settings: Settings;
@@ -67,7 +68,7 @@ export class Exchange {
     const target = targetOf(request);
     const refused = refusalOfHead(request, rules) ?? preflightReply(request, rules) ?? this.#refusalOf(request, target);
     if (refused !== undefined || target === undefined) {
-      return turnAway(request, response, refused ?? refuse(400, "InvalidRequest", "the request has no path"));
+      return await turnAway(request, response, refused ?? refuse(400, "InvalidRequest", "the request has no path"));
     }
     trust(request.socket);
     askForBody();
@@ -91,7 +92,8 @@ export class Exchange {
     const { history } = this.#parts;
     const isStore = target.path.startsWith(storePrefix);
     const body = isStore ? { record: {}, sizeBytes: 0 } : await readBody(request, largestBodyBytes);
-    if (body === undefined) return turnAway(request, response, refuse(413, "RequestTooLarge", "the body is too large"));
+    if (body === undefined)
+      return await turnAway(request, response, refuse(413, "RequestTooLarge", "the body is too large"));
     const info = describeRequest(history.count, target, body.record);
     history.add(info, body.sizeBytes);
     const action = await this.#actionFor(info);
@@ -178,11 +180,29 @@ function linkedSessionOf(path: string): string | undefined {
   return /^\/link\/([^/]+)\/callTool$/.exec(path)?.[1];
 }
 
-/** Answers and lets the connection go; what the client still sends is thrown away, not for long. */
-function turnAway(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
-  response.setHeader("connection", "close");
-  void send(response, reply, "whole");
-  setTimeout(() => request.socket.destroy(), lingerMs).unref();
+/**
+ * Answers and lets the connection go. To close it while the client still sends would take the answer from it: a little
+ * of what comes is thrown away, the rest waits unread until the client has seen the answer, or the time is over.
+ */
+async function turnAway(request: IncomingMessage, response: ServerResponse, reply: Reply): Promise<void> {
+  const body = typeof reply.body === "string" ? reply.body : "";
+  const length = body === "" ? {} : { "content-length": Buffer.byteLength(body) };
+  response.writeHead(reply.status, { ...reply.headers, ...length, connection: "close" });
+  if (body === "") response.flushHeaders();
+  else response.write(body);
+  let thrownAwayBytes = 0;
+  request.on("data", (chunk: Buffer) => {
+    thrownAwayBytes += chunk.length;
+    if (thrownAwayBytes > thrownAwayAtMostBytes) request.pause();
+  });
+  const over = new AbortController();
+  const { signal } = over;
+  await Promise.race([
+    ...["end", "close", "error"].map((event) => once(request, event, { signal })),
+    wait(lingerMs, undefined, { signal, ref: false }),
+  ]).catch(() => undefined);
+  over.abort();
+  response.end();
 }
 
 function describeRequest(index: number, { method, path, query }: Target, body: JsonRecord): RequestInfo {

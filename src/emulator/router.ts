@@ -50,15 +50,9 @@ export function makeRouter(parts: Parts): Router {
       const session = sessions.find(textAt(call.body, "sessionId") ?? "");
       if (session === undefined) return toolSessionNotFound();
       const name = textAt(call.body, "name") ?? "";
-      const written = textAt(call.body, "args") ?? "{}";
+      const { args, sizeBytes } = argsOf(call.body);
       if (!tools.has(name)) return refuse(200, "InvalidTool.NotFound", `Unknown tool: ${name}`);
-      const { text, isError } = await tools.call(
-        session,
-        name,
-        parseRecord(written) ?? {},
-        Buffer.byteLength(written),
-        call.honesty,
-      );
+      const { text, isError } = await tools.call(session, name, args, sizeBytes, call.honesty);
       const data = { content: [{ type: "text", text }], isError, parsedToolName: name };
       return succeed(settings.dataAs === "string" ? JSON.stringify(data) : data);
     },
@@ -73,13 +67,29 @@ export function makeRouter(parts: Parts): Router {
       if (session === undefined) return plain(502, { code: 502, message: "no such session" });
       const name = textAt(call.body, "tool") ?? "";
       if (!tools.has(name)) return plain(404, { code: 404, message: `Unknown tool: ${name}` });
-      const given = call.body["args"];
-      const args = isRecord(given) ? given : {};
-      const answer = await tools.call(session, name, args, Buffer.byteLength(JSON.stringify(args)), call.honesty);
+      const { args, sizeBytes } = argsOf(call.body);
+      const answer = await tools.call(session, name, args, sizeBytes, call.honesty);
       const data = { result: { isError: answer.isError, content: [{ type: "text", text: answer.text }] } };
       return plain(200, { data: settings.dataAs === "object" ? data : JSON.stringify(data) });
     },
   };
+}
+
+/** The arguments of a tool call and their serialised length: JSON text by the API, an object by a link; either by both. */
+function argsOf(body: JsonRecord): { readonly args: JsonRecord; readonly sizeBytes: number } {
+  const given = body["args"] ?? "{}";
+  const written = typeof given === "string" ? given : JSON.stringify(given);
+  return { args: parseRecord(written) ?? {}, sizeBytes: Buffer.byteLength(written) };
+}
+
+/** One page of a list: what comes after the item that `nextToken` names, which may be gone by now. */
+function pageOf<Item extends { readonly number: number }>(items: readonly Item[], query: URLSearchParams) {
+  const size = Math.min(100, Math.max(1, Math.trunc(Number(query.get("maxResults")) || pageSize)));
+  const after = Number(query.get("nextToken") ?? "");
+  const rest = items.filter(({ number }) => number > after);
+  const page = rest.slice(0, size);
+  const nextToken = rest.length > size ? String(page.at(-1)?.number ?? "") : "";
+  return { page, beside: { nextToken, maxResults: size } };
 }
 
 function sessionRoutes({ settings, sessions, sync, offered, baseUrl }: Parts): Readonly<Record<string, Handler>> {
@@ -144,15 +154,9 @@ function sessionRoutes({ settings, sessions, sync, offered, baseUrl }: Parts): R
       const found = sessions
         .list()
         .filter((session) => wanted.every(([key, value]) => visibleLabels(session)[key] === value));
-      const size = Math.min(100, Math.max(1, Number(query.get("maxResults")) || pageSize));
-      const after = query.get("nextToken") ?? "";
-      const start = after === "" ? 0 : found.findIndex(({ id }) => id === after) + 1;
-      const page = found.slice(start, start + size);
-      const isLast = start + size >= found.length;
-      return succeed(
-        page.map(({ id }) => ({ sessionId: id, sessionStatus: "RUNNING" })),
-        { nextToken: isLast ? "" : (page.at(-1)?.id ?? ""), maxResults: size, count: found.length },
-      );
+      const { page, beside } = pageOf(found, query);
+      const data = page.map(({ id }) => ({ sessionId: id, sessionStatus: "RUNNING" }));
+      return succeed(data, { ...beside, count: found.length });
     },
     "POST /sdk/SetLabel": ({ query }) => {
       const session = sessions.find(query.get("sessionId") ?? "");
@@ -204,7 +208,11 @@ function contextRoutes({
       return succeed({ url: `${baseUrl()}${target}`, expireTime: expires });
     });
   return {
-    "GET /sdk/ListContexts": () => succeed(contexts.list().map(describe)),
+    "GET /sdk/ListContexts": ({ query }) => {
+      const all = contexts.list();
+      const { page, beside } = pageOf(all, query);
+      return succeed(page.map(describe), { ...beside, totalCount: all.length });
+    },
     "GET /sdk/GetContext": ({ query }) => {
       const id = query.get("id") ?? "";
       const name = query.get("name") ?? "";
@@ -301,10 +309,15 @@ function mountsOf(value: unknown): readonly Mounted[] {
       const rules = policy?.[part];
       return isRecord(rules) ? rules[name] : undefined;
     };
+    const textIn = (part: string, name: string): string => {
+      const value = flag(part, name);
+      return typeof value === "string" ? value : "";
+    };
     return [
       {
         contextId,
         path,
+        storedPath: textIn("mappingPolicy", "path") || path,
         isDownloadedAtStart: flag("downloadPolicy", "autoDownload") !== false,
         isUploadedAtEnd: flag("uploadPolicy", "autoUpload") !== false,
         deletesStored: flag("deletePolicy", "syncLocalFile") === true,

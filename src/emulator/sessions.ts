@@ -14,6 +14,8 @@ export type Labels = Readonly<Record<string, string>>;
 export type Mounted = {
   readonly contextId: string;
   readonly path: string;
+  /** The path that the store knows it by: another than `path` where a mapping policy says so. */
+  readonly storedPath: string;
   readonly isDownloadedAtStart: boolean;
   readonly isUploadedAtEnd: boolean;
   /** What the session deleted is deleted in the store too. */
@@ -22,6 +24,8 @@ export type Mounted = {
 
 export type Session = {
   readonly id: string;
+  /** Counts the sessions from 1, in the order of their making. */
+  readonly number: number;
   /** Opens the link route. */
   readonly token: string;
   readonly imageId: string;
@@ -80,6 +84,7 @@ export function makeSessions(
   saveMounts: (session: Session) => Promise<void>,
 ): Sessions {
   const sessions = new Map<string, Session>();
+  let count = 0;
   const endings = new Set<Promise<void>>();
   const start = performance.now();
   const now = settings.sessionClock ?? (() => (performance.now() - start) * settings.clockSpeed);
@@ -150,6 +155,7 @@ export function makeSessions(
       const bornAt = performance.now();
       const session: Session = {
         id,
+        number: (count += 1),
         token: randomBytes(16).toString("hex"),
         imageId,
         createdMs: now(),

@@ -9,7 +9,7 @@ import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
 import { type Emulator, startEmulator } from "../../src/emulator/start-emulator.ts";
 import { UsageError } from "../../src/errors.ts";
 import { temporaryDirectory } from "../helpers/workspace.ts";
-import { call, callTool, createSession, fieldOf, listOf, textOf } from "./client.ts";
+import { call, callTool, createSession, fieldOf, listOf, type Sent, sendRaw, textOf } from "./client.ts";
 
 async function start(options: EmulatorOptions = {}): Promise<Emulator> {
   const emulator = await startEmulator(options);
@@ -17,18 +17,10 @@ async function start(options: EmulatorOptions = {}): Promise<Emulator> {
   return emulator;
 }
 
-type Sent = { readonly method?: string; readonly path?: string; readonly headers?: Record<string, string | string[]> };
+type Head = Partial<Sent>;
 
-/** One request with exactly these headers, which fetch would not let us choose. */
-async function send(
-  { port }: Emulator,
-  { method = "POST", path = "/mcp/getSessionInfo", headers = {} }: Sent,
-  body = "",
-) {
-  const outgoing = request({ host: "127.0.0.1", port, method, path, headers, agent: false });
-  outgoing.on("error", () => {}).end(body);
-  const [answer] = await once(outgoing, "response");
-  return { status: answer.statusCode, headers: answer.headers, text: await text(answer) };
+async function send(emulator: Emulator, sent: Head, body = "") {
+  return await sendRaw(emulator, { path: "/mcp/getSessionInfo", ...sent }, body);
 }
 
 /** What comes back over a connection until it is closed, after `bytes` were sent. */
@@ -89,7 +81,7 @@ describe("S47: who may use an emulator", () => {
   });
 
   const page = { origin: "http://localhost:3000" };
-  it.each<[string, Sent]>([
+  it.each<[string, Head]>([
     ["an Origin", { headers: page }],
     ["its own Origin", { headers: { origin: "http://127.0.0.1:1" } }],
     ["the Origin of a file", { headers: { origin: "null" } }],
@@ -142,11 +134,11 @@ describe("S47: who may use an emulator", () => {
       [{ ...link, headers: { ...link.headers, origin: "https://evil.example" } }, 403],
       [put, 200],
       [{ ...put, path: put.path.replace(/signature=.{8}/, "signature=00000000") }, 403],
-      [{ ...put, method: "GET" }, 403],
-      [{ ...put, method: "DELETE" }, 405],
+      [{ ...put, method: "GET", headers: { "content-length": String(body.length) } }, 403],
+      [{ ...put, method: "DELETE", headers: { "content-length": String(body.length) } }, 405],
       [{ ...put, headers: { host: "evil.example" } }, 403],
       [{ ...put, headers: { origin: "https://evil.example" } }, 403],
-    ] satisfies [Sent, number][]) {
+    ] satisfies [Head, number][]) {
       expect([JSON.stringify(sent), (await send(emulator, sent, body)).status]).toEqual([JSON.stringify(sent), status]);
     }
     expect(await callTool(emulator, sessionId, "read_file", { path: "/tmp/a" })).toBe("a");

@@ -1,3 +1,7 @@
+import { once } from "node:events";
+import { request } from "node:http";
+import { text } from "node:stream/consumers";
+
 /** One server and its key. */
 export type Endpoint = { readonly url: string; readonly apiKey: string };
 
@@ -39,6 +43,24 @@ export async function callTool(
   if (!success) return `!${message}`;
   const [content] = listOf(data, "content");
   return `${fieldOf(data, "isError") === true ? "!" : ""}${textOf(content, "text")}`;
+}
+
+export type Sent = {
+  readonly method?: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+/** One request with exactly these headers, which fetch would not let us choose; no body unless there is one. */
+export async function sendRaw(
+  { url }: { readonly url: string },
+  { method = "POST", path, headers = {} }: Sent,
+  body?: string,
+) {
+  const outgoing = request(`${url}${path}`, { method, headers, agent: false });
+  outgoing.on("error", () => {}).end(body);
+  const [answer] = await once(outgoing, "response");
+  return { status: Number(answer.statusCode), headers: answer.headers, text: await text(answer) };
 }
 
 /** The same by the session's own link (protocol §5.2); the emulator must offer it. */

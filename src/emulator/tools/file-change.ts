@@ -23,7 +23,10 @@ export function getFileChange({ session, args }: ToolCall): ToolAnswer {
   try {
     walk(session, directory, (itemPath, _name, stats) => {
       const isDirectory = stats.isDirectory();
-      now.set(itemPath, { isDirectory, mark: isDirectory ? "" : `${stats.ino} ${stats.size} ${stats.mtimeMs}` });
+      now.set(itemPath, {
+        isDirectory,
+        mark: isDirectory ? "" : `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}`,
+      });
       return true;
     });
   } catch (error) {

@@ -29,8 +29,8 @@ const noFollow = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** read_file (protocol §6.1): a byte range as text, or as base64 with `format: "binary"`. */
 export function readFile(call: ToolCall): ToolAnswer {
-  const offset = numberAt(call.args, "offset") ?? 0;
-  const length = numberAt(call.args, "length") ?? 0;
+  const offset = Math.max(0, Math.trunc(numberAt(call.args, "offset") ?? 0));
+  const length = Math.max(0, Math.trunc(numberAt(call.args, "length") ?? 0));
   const isBinary = textAt(call.args, "format") === "binary";
   return attempt("read file", pathOf(call), (path) => {
     const bytes = readBytes(call, path, offset, length);
@@ -279,9 +279,7 @@ export function readMultipleFiles(call: ToolCall): ToolAnswer {
 /** search_files (protocol §6.7): absolute paths of what matches by name, at any depth; links are not entered. */
 export function searchFiles(call: ToolCall): ToolAnswer {
   const pattern = namePattern(textAt(call.args, "pattern") ?? "");
-  const excludes = Array.isArray(call.args["excludePatterns"])
-    ? call.args["excludePatterns"].filter((item) => typeof item === "string").map(namePattern)
-    : [];
+  const excludes = excludedBy(call.args["excludePatterns"] ?? call.args["exclude_patterns"]).map(namePattern);
   return attempt("search files", pathOf(call), (path) => {
     const found: string[] = [];
     walk(call.session, path.replace(/\/+$/, ""), (itemPath, name) => {
@@ -291,6 +289,12 @@ export function searchFiles(call: ToolCall): ToolAnswer {
     });
     return answer(found.length === 0 ? "No matches found" : found.join("\n"));
   });
+}
+
+/** A list, or names with commas between them. */
+function excludedBy(given: unknown): readonly string[] {
+  const items: readonly unknown[] = typeof given === "string" ? given.split(",") : Array.isArray(given) ? given : [];
+  return items.flatMap((item) => (typeof item === "string" && item !== "" ? [item.trim()] : []));
 }
 
 function namePattern(pattern: string): RegExp {

@@ -77,7 +77,8 @@ export async function runCode(call: ToolCall, namespace: Namespace, searchPath: 
   const code = textAt(call.args, "code");
   const language = (textAt(call.args, "language") ?? "").trim().toLowerCase();
   const interpreter = interpreters[aliases[language] ?? language];
-  if (code === undefined || interpreter === undefined) return failure(-32602, `Unsupported language: ${language}`);
+  if (code === undefined || code.trim() === "") return failure(-32602, "code is required");
+  if (interpreter === undefined) return failure(-32602, `Unsupported language: ${language}`);
   const seconds = Math.min(maxCodeSeconds, numberAt(call.args, "timeout_s") ?? maxCodeSeconds);
   const started = performance.now();
   const result = await namespace.run({
