@@ -77,6 +77,8 @@ export type CommitResult = {
   /** What a verification read back at each written path; absent where it was not possible. */
   readonly verified: boolean;
   readonly backupPath: string | undefined;
+  /** What was not as it should be in the state directory, and no longer is. */
+  readonly warnings?: readonly string[];
 };
 
 /** What is known before the sources are read. */

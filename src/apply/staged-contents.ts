@@ -1,5 +1,7 @@
 import type pLimit from "p-limit";
-import { AgbSyncError, hasCode } from "../errors.ts";
+import { AgbSyncError } from "../errors.ts";
+import { CONTENTS_NAME } from "../state/stage.ts";
+import { ASIDE_MARK, listState, makeStateDirectory, makeWay } from "../state/state-file.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { ContentStore } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
@@ -17,7 +19,6 @@ export type StagedWrite = {
 };
 
 /** Where new bytes wait, whole and verified, for their rename into place. Whoever uses it holds the lock. */
-export const CONTENTS_NAME = "content";
 const CONTENTS = statePath("stage", CONTENTS_NAME);
 
 /**
@@ -99,16 +100,19 @@ export class StagedContents {
   /** What is staged already and wanted, with its digest; the rest is removed. */
   async #found(signal: AbortSignal): Promise<ReadonlyMap<WorkspacePath, Digest>> {
     const wanted = new Set(this.#paths.values());
-    let names: readonly string[] = [];
-    try {
-      names = (await this.#transport.listDirectory(CONTENTS, signal)).map(({ name }) => name);
-    } catch (error) {
-      if (!hasCode(error, "NOT_FOUND")) throw error;
-      if (wanted.size > 0) await this.#transport.createDirectory(CONTENTS, undefined, signal);
-    }
-    const paths = names.map((name) => childPath(CONTENTS, name));
-    const unwanted = paths.filter((path) => !wanted.has(path));
-    await Promise.all(unwanted.map((path) => this.#limit(() => this.#transport.deleteFile(path, signal))));
+    const children = await listState(this.#transport, CONTENTS, signal);
+    if (wanted.size > 0 && children.length === 0) await makeStateDirectory(this.#transport, CONTENTS, signal);
+    const paths = children.map(({ name }) => childPath(CONTENTS, name));
+    await Promise.all(
+      children.map(async ({ name, kind }) => {
+        const path = childPath(CONTENTS, name);
+        if (name.includes(ASIDE_MARK)) return;
+        // A directory or link that bears the name of a content is none.
+        const isFile = kind === "file" || kind === "unknown";
+        if (!isFile) await this.#limit(() => makeWay(this.#transport, path, signal));
+        else if (!wanted.has(path)) await this.#limit(() => this.#transport.deleteFile(path, signal));
+      }),
+    );
     return await this.#transport.digestFiles(
       paths.filter((path) => wanted.has(path)),
       signal,

@@ -2,7 +2,8 @@ import pLimit from "p-limit";
 import { hasCode, TransportError } from "../errors.ts";
 import { targetOf } from "../plan/order-steps.ts";
 import type { Conflict, PlannedStep, Step } from "../plan/plan.ts";
-import { backupName } from "../state/backups.ts";
+import type { BackupNumbers } from "../state/backup-names.ts";
+import { STEPS_STAGE } from "../state/stage.ts";
 import type { MoveOptions, Transport } from "../transport/transport.ts";
 import type { Entry } from "../tree/entry.ts";
 import { isAsSeen, isClosed, OWNER_ALL } from "../tree/entry.ts";
@@ -20,20 +21,22 @@ export class StepRun {
   readonly #signal: AbortSignal;
   readonly #limit: ReturnType<typeof pLimit>;
   readonly #results: (StepResult | undefined)[];
-  readonly #stage: WorkspacePath;
   readonly #contents: StagedContents;
   readonly #aside: SetAside;
   readonly #closedDirectories = new Map<WorkspacePath, number>();
-  readonly #backup: string;
+  readonly #held = new Map<number, WorkspacePath>();
   readonly #noted: Promise<void> | undefined;
   readonly #told = new Set<number>();
-  #hasBackup = false;
 
   /** Nothing is put into place before `noted` is done: what this run is about to do is written down. */
   constructor(
     transport: Transport,
     request: CommitRequest,
-    { concurrency, noted }: { readonly concurrency: number; readonly noted: Promise<void> | undefined },
+    {
+      concurrency,
+      noted,
+      numbers,
+    }: { readonly concurrency: number; readonly noted: Promise<void> | undefined; readonly numbers: BackupNumbers },
     signal: AbortSignal,
   ) {
     this.#transport = transport;
@@ -44,15 +47,14 @@ export class StepRun {
     noted?.catch(() => undefined);
     this.#limit = pLimit(concurrency);
     this.#results = request.steps.map(() => undefined);
-    this.#stage = statePath("stage", request.applyId);
-    this.#backup = backupName(new Date(), request.applyId);
     this.#contents = new StagedContents(transport, this.#limit);
-    this.#aside = new SetAside(transport, { directory: this.#stage, backup: this.#backup }, this.#limit);
+    const stage = statePath("stage", `${STEPS_STAGE}${request.applyId}`);
+    this.#aside = new SetAside(transport, stage, numbers, this.#limit);
   }
 
-  /** Where replaced bytes went; undefined when nothing had to be kept. */
-  get backupPath(): string | undefined {
-    return this.#hasBackup ? statePath("backup", this.#backup) : undefined;
+  /** Where replaced bytes went; undefined when nothing had to be kept. To be asked once it has finished. */
+  async backupPath(): Promise<WorkspacePath | undefined> {
+    return await this.#aside.finishBackup(AbortSignal.timeout(30_000));
   }
 
   /** Carries everything out and gives one result a step. Throws only when the session itself is lost. */
@@ -61,6 +63,8 @@ export class StepRun {
     const isDeletion = ({ step }: PlannedStep, index: number) => step.op === "delete" && !awaited.has(index);
     try {
       await this.#unlessStopped(async () => {
+        // Where directories cannot be removed, one is made only when it is needed.
+        if ((await this.#transport.features(this.#signal)).removeDirectory) await this.#aside.makeStage(this.#signal);
         await this.#stageContents();
         await this.#noted;
         await this.#checkBefore();
@@ -155,8 +159,12 @@ export class StepRun {
     const work: Promise<void>[] = [];
     this.#request.steps.forEach(({ step }, index) => {
       if (step.op !== "move" || !step.held || this.#results[index] !== undefined) return;
-      const setAside = () => this.#move(step.from, this.#heldPath(index), { replace: false });
-      work.push(this.#attempt(index, () => this.#inWritable(step.from, setAside)));
+      const setAside = async () => {
+        const place = await this.#aside.heldPlace(step.from, this.#signal);
+        this.#held.set(index, place);
+        await this.#inWritable(step.from, () => this.#move(step.from, place, { replace: false }));
+      };
+      work.push(this.#attempt(index, setAside));
     });
     await Promise.all(work);
   }
@@ -265,7 +273,7 @@ export class StepRun {
           await this.#inWritable(step.path, () => transport.createLink(step.path, step.target, this.#signal));
           return;
         }
-        const made = childPath(this.#stage, `link-${index}`);
+        const made = childPath(await this.#aside.makeStage(this.#signal), `link-${index}`);
         await transport.createLink(made, step.target, this.#signal);
         await this.#replace(made, step, index);
         return;
@@ -273,7 +281,7 @@ export class StepRun {
       case "move":
         await this.#inWritable(step.from, () =>
           this.#inWritable(step.to, async () => {
-            const from = step.held ? this.#heldPath(index) : step.from;
+            const from = this.#held.get(index) ?? step.from;
             const parent = parentPath(step.to);
             if (parent !== ROOT) await transport.createDirectory(parent, undefined, this.#signal);
             await this.#move(from, step.to, { replace: false });
@@ -319,8 +327,7 @@ export class StepRun {
     step: Extract<Step, { op: "write" | "create-link" | "delete" }>,
     index: number,
   ): Promise<WorkspacePath> {
-    if (!step.backup || !this.#request.backup) return this.#aside.place(index, step);
-    this.#hasBackup = true;
+    if (!step.backup || !this.#request.backup) return await this.#aside.place(index, step, this.#signal);
     return await this.#aside.makeBackupPlace(step.path, this.#signal);
   }
 
@@ -350,14 +357,16 @@ export class StepRun {
     for (const [path, mode] of innerFirst) await this.#transport.setMode(path, mode, signal).catch(() => undefined);
     const work = [
       this.#aside.discard(signal),
-      ...this.#request.steps.flatMap(({ step }, index) =>
-        step.op === "move" && step.held && this.#results[index]?.status !== "applied"
-          ? [this.#limit(() => this.#transport.move(this.#heldPath(index), step.from, { replace: false }, signal))]
-          : [],
-      ),
+      ...this.#request.steps.flatMap(({ step }, index) => {
+        const held = this.#held.get(index);
+        if (step.op !== "move" || held === undefined || this.#results[index]?.status === "applied") return [];
+        return [this.#limit(() => this.#transport.move(held, step.from, { replace: false }, signal))];
+      }),
     ];
-    await Promise.allSettled(work);
-    await this.#transport.removeDirectory(this.#stage, signal).catch(() => undefined);
+    const tidied = await Promise.allSettled(work);
+    // What did not come back waits in the stage for the next apply.
+    if (tidied.every(({ status }) => status === "fulfilled"))
+      await this.#aside.removeStage(signal).catch(() => undefined);
   }
 
   /** Runs one piece of work for a step; what goes wrong becomes its result, unless the session is lost. */
@@ -405,10 +414,6 @@ export class StepRun {
     this.#results.forEach((result, index) => {
       if (result === undefined) this.#settle(index, { status: "skipped", reason });
     });
-  }
-
-  #heldPath(index: number): WorkspacePath {
-    return childPath(this.#stage, `held-${index}`);
   }
 }
 

@@ -1,16 +1,18 @@
 import { scanByListing } from "../actual/scan-by-listing.ts";
-import { hasCode, TransportError } from "../errors.ts";
-import { BACKUPS_PATH, backupName } from "../state/backups.ts";
+import { TransportError } from "../errors.ts";
+import { BackupNumbers } from "../state/backup-names.ts";
+import { pruneBackups } from "../state/backups.ts";
 import { BASE_PATH, changeBase, emptyBase } from "../state/base.ts";
 import { readLatestBase, writeBase } from "../state/base-store.ts";
 import { readJournal, removeJournal, writeJournal } from "../state/journal.ts";
 import { acquireLock } from "../state/lock.ts";
-import type { Child, Transport } from "../transport/transport.ts";
+import { rescueLeftovers } from "../state/stage.ts";
+import { takeWarnings } from "../state/state-file.ts";
+import type { Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { childPath, ROOT, statePath } from "../tree/workspace-path.ts";
+import { ROOT } from "../tree/workspace-path.ts";
 import { changesOf, intendedBase, intendedChanges } from "./base-changes.ts";
 import type { CommitRequest, CommitResult, Engine, ScanRequest, ScanResult } from "./engine.ts";
-import { CONTENTS_NAME } from "./staged-contents.ts";
 import { StepRun } from "./step-run.ts";
 
 /** Reads and changes a workspace with file calls alone, many at a time: works in every session. */
@@ -65,48 +67,29 @@ export async function commitBySteps(
       });
     }
     if (staged !== undefined) await transport.move(staged, BASE_PATH, { replace: false }, signal);
-    await rescueLeftovers(transport, discard, signal);
-    await transport.createDirectory(statePath("stage", request.applyId), undefined, signal);
+    const numbers = new BackupNumbers(transport);
+    await rescueLeftovers(transport, numbers, discard, signal);
     const base = stored ?? emptyBase(transport.sessionId, transport.root);
     const intended = request.steps.length === 0 ? [] : intendedChanges(request, base);
     const next = intendedBase(request, base, intended);
     const noted = intended.length === 0 ? undefined : writeJournal(transport, next, intended, journal, signal);
-    const run = new StepRun(transport, request, { concurrency, noted }, signal);
+    const run = new StepRun(transport, request, { concurrency, noted, numbers }, signal);
     const results = await run.finish();
     const isComplete = results.every((result) => result.status === "applied");
     const changes = changesOf(request, results, base);
     // What was done must be recorded also when the run was stopped: a fresh signal, as the old one is aborted.
     await writeBase(transport, changeBase(base, changes, request.headerAfter(results)), AbortSignal.timeout(60_000));
     if (noted !== undefined || journal.records.length > 0) await removeJournal(transport);
-    return { results, verified: isComplete, backupPath: run.backupPath };
+    const backupPath = await run.backupPath();
+    // With the lock still held: whoever restores holds it too, so that nothing goes that is being read (S42).
+    if (backupPath !== undefined && !signal.aborted) {
+      await pruneBackups(transport, signal, numbers.first).catch((error: unknown) => {
+        // The work is done: what could not be removed now is in nobody's way.
+        if (!(error instanceof TransportError)) throw error;
+      });
+    }
+    return { results, verified: isComplete, backupPath, warnings: takeWarnings(transport) };
   } finally {
     await lock.release();
-  }
-}
-
-/**
- * What runs that were cut off had set aside may be the only copy of somebody's bytes: it becomes a backup. Staged
- * contents stay: they are used again.
- */
-async function rescueLeftovers(
-  transport: Transport,
-  discard: StepsOptions["discard"],
-  signal: AbortSignal,
-): Promise<void> {
-  const stage = statePath("stage");
-  let children: readonly Child[];
-  try {
-    children = await transport.listDirectory(stage, signal);
-  } catch (error) {
-    if (hasCode(error, "NOT_FOUND")) return;
-    throw error;
-  }
-  for (const { name, kind } of children) {
-    if (name === CONTENTS_NAME || kind !== "directory") continue;
-    const leftover = childPath(stage, name);
-    if ((await transport.listDirectory(leftover, signal)).some((child) => /^(?:old|held)-/.test(child.name))) {
-      await transport.createDirectory(BACKUPS_PATH, undefined, signal);
-      await transport.move(leftover, childPath(BACKUPS_PATH, backupName(new Date(), name)), { replace: false }, signal);
-    } else await discard?.(leftover);
   }
 }

@@ -8,7 +8,6 @@ import { pathsOf } from "../plan/order-steps.ts";
 import type { ApplyReport } from "../report.ts";
 import { runCommands } from "../run/run-commands.ts";
 import type { Session } from "../session.ts";
-import { pruneBackups } from "../state/backups.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { comparePaths } from "../tree/workspace-path.ts";
 import { tooManyDeletions } from "./guards.ts";
@@ -43,6 +42,7 @@ export async function applyPlan(planned: Planned, given: Manifest, options: Reco
     });
   }
   const committed = planned.isSettled ? nothingDone : await commit(planned, manifest, options);
+  for (const message of committed.warnings ?? []) options.onEvent?.({ type: "notice", level: "warning", message });
   const late = committed.results.flatMap((result) => (result.status === "conflict" ? [result.conflict] : []));
   const report: ApplyReport = {
     sessionId: plan.sessionId,
@@ -64,7 +64,6 @@ export async function applyPlan(planned: Planned, given: Manifest, options: Reco
     durationMs: performance.now() - startedMs,
   };
   if (options.signal.aborted) return report;
-  if (report.backupPath !== undefined) await pruneBackups(workspace.transport, options.signal);
   if (!runsCommands || !isComplete(report)) return report;
   const commands = await phases(options, workspace)("run", () =>
     runCommands(manifest.run, workspace.transport, {

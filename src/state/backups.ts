@@ -2,36 +2,21 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { AgbSyncError, hasCode } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
-import { isClosed, OWNER_ALL } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, childPath, comparePaths, isBelow, ROOT, statePath } from "../tree/workspace-path.ts";
+import { BackupNumbers, backupNames, inOrderOfMaking, KEPT_BACKUPS, orderOf } from "./backup-names.ts";
 import { acquireLock } from "./lock.ts";
 import type { Kept, Restored } from "./restore-run.ts";
 import { RestoreRun } from "./restore-run.ts";
-
-/** Where replaced and deleted bytes of others are kept below the root, each apply in a directory of its own. */
-export const BACKUPS_PATH = statePath("backup");
-
-/** How many backups are kept. */
-export const KEPT_BACKUPS = 5;
+import { removeStateTree, STAGES_PATH, STEPS_STAGE } from "./stage.ts";
+import { makeStateDirectory } from "./state-file.ts";
 
 const LOCK_TIMEOUT_MS = 10_000;
 
-/** A name that sorts by time and belongs to one apply or restore. */
-export function backupName(now: Date, id: string): string {
-  return `${now.toISOString().replaceAll(/[-:]|\.\d+/g, "")}-${id.slice(0, 6)}`;
-}
-
-/** The names of all backups, oldest first. */
+/** The names of all backups in the order of making; what somebody else put beside them comes first. */
 export async function listBackups(transport: Transport, signal: AbortSignal): Promise<readonly string[]> {
-  try {
-    const children = await transport.listDirectory(BACKUPS_PATH, signal);
-    return children.map(({ name }) => name).toSorted();
-  } catch (error) {
-    if (hasCode(error, "NOT_FOUND")) return [];
-    throw error;
-  }
+  return inOrderOfMaking(await backupNames(transport, signal));
 }
 
 /**
@@ -65,19 +50,22 @@ export async function restoreBackup(
   signal: AbortSignal,
   options: RestoreOptions = {},
 ): Promise<Restored> {
-  const { leaves, modes } = await readBackup(transport, name, signal);
-  const chosen = leaves.filter(
-    ({ path }) => wanted.length === 0 || [path, ...ancestorsOf(path)].some((one) => wanted.includes(one)),
-  );
-  const failed = wanted
-    .filter((one) => !chosen.some(({ path }) => path === one || isBelow(path, one)))
-    .map(notIn(name));
-  if (chosen.length === 0) return { restored: [], failed, backup: undefined };
+  await mustExist(transport, name, signal);
   const owner = `a restore on ${hostname()} (process ${process.pid})`;
   const { lockTimeoutMs: timeoutMs = LOCK_TIMEOUT_MS } = options;
   const lock = await acquireLock(transport, { owner, timeoutMs }, signal);
   try {
-    const result = await new RestoreRun(transport, backupName(now, randomUUID()), modes, signal).finish(chosen);
+    // Whoever removes backups holds the lock, too: what is read from here on stays until it is restored.
+    const { leaves, modes } = await readBackup(transport, name, signal);
+    const chosen = leaves.filter(
+      ({ path }) => wanted.length === 0 || [path, ...ancestorsOf(path)].some((one) => wanted.includes(one)),
+    );
+    const failed = wanted
+      .filter((one) => !chosen.some(({ path }) => path === one || isBelow(path, one)))
+      .map(notIn(name));
+    if (chosen.length === 0) return { restored: [], failed, backup: undefined };
+    const numbers = new BackupNumbers(transport);
+    const result = await new RestoreRun(transport, () => numbers.next(now, signal), modes, signal).finish(chosen);
     return { ...result, failed: [...result.failed, ...failed] };
   } finally {
     await lock.release();
@@ -91,26 +79,44 @@ function notIn(name: string) {
   });
 }
 
-/** Removes all but the newest backups. One that cannot be removed stays. */
-export async function pruneBackups(transport: Transport, signal: AbortSignal): Promise<void> {
-  const names = await listBackups(transport, signal);
-  for (const name of names.slice(0, Math.max(0, names.length - KEPT_BACKUPS))) {
+/**
+ * Removes all but the newest backups, with the lock held: none whose number is `madeFrom` or higher, and nothing that
+ * agb-sync did not make (S42). One that cannot be removed stays. It is taken out of the list by one rename, so that no
+ * backup is ever half there.
+ */
+export async function pruneBackups(
+  transport: Transport,
+  signal: AbortSignal,
+  madeFrom = Number.POSITIVE_INFINITY,
+): Promise<void> {
+  const ours = (await listBackups(transport, signal)).filter((name) => orderOf(name) !== undefined);
+  const pruned = ours.slice(0, -KEPT_BACKUPS).filter((name) => (orderOf(name) ?? 0) < madeFrom);
+  if (pruned.length === 0) return;
+  const stage = childPath(STAGES_PATH, `${STEPS_STAGE}${randomUUID()}`);
+  await makeStateDirectory(transport, stage, signal);
+  for (const name of pruned) {
+    const backup = statePath("backup", name);
     try {
-      await removeTree(transport, statePath("backup", name), signal);
+      await transport.move(backup, childPath(stage, name), { replace: false }, signal);
     } catch (error) {
-      if (!hasCode(error, "PERMISSION_DENIED", "NOT_FOUND", "DIRECTORY_NOT_EMPTY")) throw error;
+      if (hasCode(error, "TOOL_FAILED", "NOT_POSSIBLE_HERE")) await removeStateTree(transport, backup, signal);
+      else if (!hasCode(error, "PERMISSION_DENIED", "NOT_FOUND")) throw error;
     }
   }
+  await removeStateTree(transport, stage, signal);
 }
 
 type Backup = { readonly leaves: readonly Kept[]; readonly modes: ReadonlyMap<WorkspacePath, number> };
 
+async function mustExist(transport: Transport, name: string, signal: AbortSignal): Promise<void> {
+  if ((await backupNames(transport, signal)).includes(name)) return;
+  throw new AgbSyncError("NOT_FOUND", `there is no backup ${printable(name)}`, {
+    hint: "list them with: agb-sync backups list",
+  });
+}
+
 async function readBackup(transport: Transport, name: string, signal: AbortSignal): Promise<Backup> {
-  if (!(await listBackups(transport, signal)).includes(name)) {
-    throw new AgbSyncError("NOT_FOUND", `there is no backup ${printable(name)}`, {
-      hint: "list them with: agb-sync backups list",
-    });
-  }
+  await mustExist(transport, name, signal);
   const leaves: Kept[] = [];
   const modes = new Map<WorkspacePath, number>();
   const visit = async (keptIn: WorkspacePath, directory: WorkspacePath): Promise<number> => {
@@ -127,26 +133,4 @@ async function readBackup(transport: Transport, name: string, signal: AbortSigna
   };
   await visit(statePath("backup", name), ROOT);
   return { leaves: leaves.toSorted((one, other) => comparePaths(one.path, other.path)), modes };
-}
-
-/** Directories that their owner may not change are opened first. */
-async function removeTree(transport: Transport, top: WorkspacePath, signal: AbortSignal): Promise<void> {
-  const entry = await transport.stat(top, signal);
-  if (entry?.kind !== "directory") {
-    await transport.deleteFile(top, signal);
-    return;
-  }
-  const { mode = OWNER_ALL } = entry;
-  if (isClosed(mode)) await transport.setMode(top, mode | OWNER_ALL, signal);
-  for (const { name, kind } of await transport.listDirectory(top, signal)) {
-    const path = childPath(top, name);
-    if (kind === "directory" || kind === "unknown") await removeTree(transport, path, signal);
-    else await transport.deleteFile(path, signal);
-  }
-  try {
-    await transport.removeDirectory(top, signal);
-  } catch (error) {
-    // Without a shell empty directories stay.
-    if (!hasCode(error, "NOT_POSSIBLE_HERE")) throw error;
-  }
 }

@@ -1,17 +1,17 @@
-import { hasCode } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { statePath } from "../tree/workspace-path.ts";
 import type { Base } from "./base.ts";
 import { BASE_PATH, formatBase, parseBase } from "./base.ts";
-import { readState, replaceState, stagedPath } from "./state-file.ts";
+import { inspectState, listState, readState, replaceState, stagedPath } from "./state-file.ts";
 
 /** What is stored as base; `fault` says why a stored one is treated as absent (S17, S31). */
 export type StoredBase = { readonly base: Base | undefined; readonly fault: string | undefined };
 
 /** Reads base through file calls. Reads only. */
 export async function readBase(transport: Transport, signal: AbortSignal): Promise<StoredBase> {
-  return storedBase(await readState(transport, BASE_PATH, signal), transport);
+  const { text, odd } = await inspectState(transport, BASE_PATH, signal);
+  return odd === undefined ? storedBase(text, transport) : { base: undefined, fault: odd };
 }
 
 /**
@@ -22,7 +22,8 @@ export async function readLatestBase(
   transport: Transport,
   signal: AbortSignal,
 ): Promise<StoredBase & { readonly staged?: WorkspacePath }> {
-  const text = await readState(transport, BASE_PATH, signal);
+  const { text, odd } = await inspectState(transport, BASE_PATH, signal);
+  if (odd !== undefined) return { base: undefined, fault: odd };
   if (text !== undefined) return storedBase(text, transport);
   for (const generation of await stagedGenerations(transport, signal)) {
     const staged = stagedPath("base", generation);
@@ -34,14 +35,9 @@ export async function readLatestBase(
 
 /** The generations that a base is staged for, the latest first. It may be half written. */
 async function stagedGenerations(transport: Transport, signal: AbortSignal): Promise<readonly number[]> {
-  try {
-    const children = await transport.listDirectory(statePath(), signal);
-    const generations = children.flatMap(({ name }) => /^base\.([1-9]\d{0,14})\.new$/.exec(name)?.[1] ?? []);
-    return generations.map(Number).toSorted((one, other) => other - one);
-  } catch (error) {
-    if (hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY")) return [];
-    throw error;
-  }
+  const children = await listState(transport, statePath(), signal);
+  const generations = children.flatMap(({ name }) => /^base\.([1-9]\d{0,14})\.new$/.exec(name)?.[1] ?? []);
+  return generations.map(Number).toSorted((one, other) => other - one);
 }
 
 /** What this text, or its absence, says of a base of this session and root. */
@@ -56,5 +52,5 @@ export function storedBase(
 
 /** Replaces what is stored as base. */
 export async function writeBase(transport: Transport, base: Base, signal: AbortSignal): Promise<void> {
-  await replaceState(transport, "base", base.generation, formatBase(base), signal);
+  await replaceState(transport, "base.json", `base.${base.generation}.new`, formatBase(base), signal);
 }

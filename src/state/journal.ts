@@ -52,7 +52,8 @@ export async function writeJournal(
 ): Promise<void> {
   const records = recordsAt(next, changes);
   const older = before.generation === next.generation ? before.records : [];
-  await replaceState(transport, "journal", next.generation, formatJournal(next, [...older, ...records]), signal);
+  const text = formatJournal(next, [...older, ...records]);
+  await replaceState(transport, "journal.json", `journal.${next.generation}.new`, text, signal);
 }
 
 /** A journal that base has overtaken counts no more: one that cannot be removed is in nobody's way. */

@@ -7,7 +7,7 @@ import type { Transport } from "../transport/transport.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { childPath, statePath } from "../tree/workspace-path.ts";
-import { readState, writeState } from "./state-file.ts";
+import { inspectState, listState, makeStateDirectory, setAside, writeState } from "./state-file.ts";
 
 /** Where applicants leave their tickets below the root. */
 export const LOCKS_PATH = statePath("locks");
@@ -15,6 +15,8 @@ export const LOCKS_PATH = statePath("locks");
 /** How long a ticket counts, and how often a living owner renews it. */
 export const TICKET_LIFE_MS = 60_000;
 const RENEWAL_MS = 5000;
+/** No ticket is longer. */
+export const TICKET_BYTES = 64 * 1024;
 /** How long writing or removing one may take. */
 const TICKET_CALL_MS = 30_000;
 
@@ -52,7 +54,7 @@ export async function acquireLock(
   signal: AbortSignal,
 ): Promise<HeldLock> {
   const ticket = new OwnTicket(transport, request.owner);
-  await transport.createDirectory(LOCKS_PATH, undefined, signal);
+  await makeStateDirectory(transport, LOCKS_PATH, signal);
   const others = new OtherTickets(transport, ticket.path);
   /** Whatever goes wrong on the way to the lock must not leave a ticket that nobody renews or removes. */
   const seekHolder = async () => {
@@ -150,9 +152,10 @@ function pauseMs(round: number): number {
 export async function breakLock(transport: Transport, signal: AbortSignal): Promise<readonly Ticket[]> {
   const broken: Ticket[] = [];
   for (const path of await ticketPaths(transport, signal)) {
-    const text = await readState(transport, path, signal);
-    await transport.deleteFile(path, signal);
-    if (text !== undefined) broken.push(parseTicket(text) ?? somebody);
+    const { text, odd } = await inspectState(transport, path, signal, TICKET_BYTES);
+    if (odd === undefined) await transport.deleteFile(path, signal);
+    else await moveAside(transport, path, signal);
+    if (text !== undefined || odd !== undefined) broken.push(parseTicket(text ?? "") ?? somebody);
   }
   return broken;
 }
@@ -161,7 +164,7 @@ export async function breakLock(transport: Transport, signal: AbortSignal): Prom
 function lockedBy(ticket: Ticket): TransportError {
   const since = new Date(ticket.startedAt).toISOString();
   return new TransportError("LOCKED", `another apply holds the workspace: ${printable(ticket.owner)}, since ${since}`, {
-    hint: "wait for it (--lock-timeout 60s), or if it is dead: agb-sync unlock",
+    hint: "wait for it (--lock-timeout 90s), or if it is dead: agb-sync unlock",
   });
 }
 
@@ -200,7 +203,9 @@ class OtherTickets {
   async holder(signal: AbortSignal): Promise<Ticket | undefined> {
     for (const path of await ticketPaths(this.#transport, signal)) {
       if (path === this.#own) continue;
-      const text = await readState(this.#transport, path, signal);
+      const { text, odd } = await inspectState(this.#transport, path, signal, TICKET_BYTES);
+      // No ticket is a directory, a link or megabytes long: that is nobody's.
+      if (odd !== undefined) await moveAside(this.#transport, path, signal);
       if (text === undefined) continue;
       const before = this.#seen.get(path);
       const nowMs = performance.now();
@@ -221,6 +226,8 @@ const somebody: Ticket = { owner: "somebody", host: "", process: 0, startedAt: D
 function isDead(ticket: Ticket | undefined, unchangedMs: number): boolean {
   if (ticket === undefined) return unchangedMs >= HALF_WRITTEN_MS;
   if (ticket.host === thisHost() && !isRunning(ticket.process)) return true;
+  // By the owner's clock, which may be days ahead, its time is never over: by ours it is, once it did not renew for so long.
+  if (unchangedMs >= TICKET_LIFE_MS) return true;
   return ticket.expiresAt < Date.now() && unchangedMs >= UNRENEWED_MS;
 }
 
@@ -240,12 +247,17 @@ function thisHost(): string {
 }
 
 async function ticketPaths(transport: Transport, signal: AbortSignal): Promise<readonly WorkspacePath[]> {
+  const children = await listState(transport, LOCKS_PATH, signal);
+  return children.filter(({ name }) => name.endsWith(".json")).map(({ name }) => childPath(LOCKS_PATH, name));
+}
+
+/** Takes something that is no ticket out of the way. Somebody else may have done so meanwhile. */
+async function moveAside(transport: Transport, path: WorkspacePath, signal: AbortSignal): Promise<void> {
   try {
-    const children = await transport.listDirectory(LOCKS_PATH, signal);
-    return children.filter(({ name }) => name.endsWith(".json")).map(({ name }) => childPath(LOCKS_PATH, name));
+    const there = await transport.stat(path, signal);
+    if (there !== undefined) await setAside(transport, path, signal);
   } catch (error) {
-    if (hasCode(error, "NOT_FOUND")) return [];
-    throw error;
+    if (!hasCode(error, "NOT_FOUND")) throw error;
   }
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import pLimit from "p-limit";
 import { AgbSyncError, hasCode, TransportError } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -6,7 +7,9 @@ import type { Entry } from "../tree/entry.ts";
 import { isClosed, OWNER_ALL, sameContent, sameMode } from "../tree/entry.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { ancestorsOf, comparePaths, parentPath, ROOT, statePath } from "../tree/workspace-path.ts";
+import { ancestorsOf, childPath, comparePaths, parentPath, ROOT, statePath } from "../tree/workspace-path.ts";
+import { removeStateTree, STAGES_PATH, STEPS_STAGE } from "./stage.ts";
+import { makeStateDirectory } from "./state-file.ts";
 
 /** Something in a backup: where it belongs in the workspace, where it is kept, and what it is. */
 export type Kept = { readonly path: WorkspacePath; readonly keptAt: WorkspacePath; readonly entry: Entry };
@@ -26,26 +29,35 @@ type Undo = (signal: AbortSignal) => Promise<void>;
 
 /**
  * Brings entries of a backup back, with the lock held. Each path ends restored, or failed and as it was before: its
- * bytes are complete beside their place when anything there is moved, and a failure after that moves it back.
+ * bytes are complete beside their place when anything there is touched, and a failure after that brings it back. A file
+ * or link is replaced as by an apply: what was there has its second name in the new backup before, so that the path is
+ * never missing, also when nobody is there any more to go on (S2, S3).
  */
 export class RestoreRun {
   readonly #transport: Transport;
-  readonly #backup: string;
+  readonly #nameBackup: () => Promise<string>;
+  readonly #stage = childPath(STAGES_PATH, `${STEPS_STAGE}${randomUUID()}`);
   readonly #modes: ReadonlyMap<WorkspacePath, number>;
   readonly #signal: AbortSignal;
   readonly #restored = new Set<Kept>();
-  readonly #staged = new Set<WorkspacePath>();
   readonly #failed: { readonly path: WorkspacePath; readonly error: Error }[] = [];
   /** Known to be there, so that neighbours need no second look. */
   readonly #directories = new Set<WorkspacePath>();
   readonly #closedDirectories = new Map<WorkspacePath, number>();
   #digests: ReadonlyMap<WorkspacePath, Digest> = new Map();
   #setAsideCount = 0;
+  /** The name of the new backup, once something stood in the way. */
+  #backup: string | undefined;
 
-  /** `backup` is the name of the new one, for what stands in the way; `modes` are those of the old one's directories. */
-  constructor(transport: Transport, backup: string, modes: ReadonlyMap<WorkspacePath, number>, signal: AbortSignal) {
+  /** `nameBackup` gives a name for what stands in the way; `modes` are those of the old backup's directories. */
+  constructor(
+    transport: Transport,
+    nameBackup: () => Promise<string>,
+    modes: ReadonlyMap<WorkspacePath, number>,
+    signal: AbortSignal,
+  ) {
     this.#transport = transport;
-    this.#backup = backup;
+    this.#nameBackup = nameBackup;
     this.#modes = modes;
     this.#signal = signal;
   }
@@ -56,7 +68,7 @@ export class RestoreRun {
     const paths = files.flatMap(({ path, keptAt }) => [path, keptAt]);
     this.#digests = await this.#transport.digestFiles(paths, this.#signal);
     try {
-      await this.#transport.createDirectory(this.#stage(), undefined, this.#signal);
+      await makeStateDirectory(this.#transport, this.#stage, this.#signal);
       const limit = pLimit(COPYING);
       const sources = await Promise.all(all.map((kept, index) => limit(() => this.#prepare(kept, index))));
       for (const [index, kept] of all.entries()) {
@@ -80,7 +92,7 @@ export class RestoreRun {
     return await this.#attempt(kept, async () => {
       if (await this.#isThere(kept)) return "there";
       try {
-        return await this.#copy(kept, this.#stage(index));
+        return await this.#copy(kept, childPath(this.#stage, String(index)));
       } catch (error) {
         // What this session cannot write, or its user not read, leaves the backup instead.
         if (!hasCode(error, "NOT_POSSIBLE_HERE", "PERMISSION_DENIED", "VERIFY_FAILED")) throw error;
@@ -93,6 +105,8 @@ export class RestoreRun {
     const digest = this.#digests.get(path);
     if (entry.kind === "file" && (digest === undefined || digest !== this.#digests.get(keptAt))) return false;
     const there = await this.#transport.stat(path, this.#signal);
+    // A directory of a backup stands for what is in it: one that is there gives way to nothing.
+    if (entry.kind === "directory" && there?.kind === "directory") return true;
     if (there === undefined || !sameMode(there, entry)) return false;
     return entry.kind === "file" ? there.kind === "file" : sameContent(there, entry);
   }
@@ -104,7 +118,6 @@ export class RestoreRun {
       throw new AgbSyncError("TOOL_FAILED", `${printable(path)} is a socket, FIFO or device in the backup`);
     if (entry.kind === "file" ? digest === undefined : entry.kind === "link" && entry.target === undefined)
       return keptAt;
-    this.#staged.add(staged);
     if (entry.kind === "directory") await transport.createDirectory(staged, entry.mode, this.#signal);
     if (entry.kind === "link") await transport.createLink(staged, entry.target ?? "", this.#signal);
     if (entry.kind === "file" && digest !== undefined) {
@@ -124,9 +137,12 @@ export class RestoreRun {
       const { path, entry } = kept;
       for (const above of ancestorsOf(path)) await this.#makeDirectory(above, undo);
       const there = await this.#transport.stat(path, this.#signal);
-      if (there !== undefined) await this.#setAside(path, there, undo);
-      await this.#inWritable(path, this.#signal, (signal) => this.#move(source, path, entry, signal));
-      this.#staged.delete(source);
+      if (there !== undefined && there.kind !== "directory" && entry.kind !== "directory") {
+        await this.#replace(source, path, undo);
+      } else {
+        if (there !== undefined) await this.#setAside(path, there, undo);
+        await this.#inWritable(path, this.#signal, (signal) => this.#move(source, path, entry, signal));
+      }
       return true;
     });
     if (isDone === true) return true;
@@ -155,12 +171,33 @@ export class RestoreRun {
     this.#directories.add(path);
   }
 
-  async #setAside(path: WorkspacePath, entry: Entry, undo: Undo[]): Promise<void> {
+  /** Puts what is staged over a file or link, which is in the new backup before it is gone. */
+  async #replace(source: WorkspacePath, path: WorkspacePath, undo: Undo[]): Promise<void> {
+    const keepAt = await this.#placeAside(path, undo);
+    undo.push(async (signal) => {
+      if ((await this.#transport.stat(keepAt, signal)) === undefined) return;
+      await this.#inWritable(path, signal, (inner) => this.#transport.move(keepAt, path, { replace: true }, inner));
+      // Two names of one file: renaming one to the other may leave both.
+      await this.#transport.deleteFile(keepAt, signal);
+    });
+    const put = (signal: AbortSignal) => this.#transport.move(source, path, { replace: true, keepAt }, signal);
+    await this.#inWritable(path, this.#signal, put);
+    this.#setAsideCount += 1;
+  }
+
+  /** Where what stands at `path` goes, in a directory that is there. */
+  async #placeAside(path: WorkspacePath, undo: Undo[]): Promise<WorkspacePath> {
+    this.#backup ??= await this.#nameBackup();
     const aside = statePath("backup", this.#backup, path);
     undo.push(async () => {
       for (const above of ancestorsOf(aside).slice(2).toReversed()) await this.#removeIfEmpty(above);
     });
-    await this.#transport.createDirectory(parentPath(aside), undefined, this.#signal);
+    await makeStateDirectory(this.#transport, parentPath(aside), this.#signal);
+    return aside;
+  }
+
+  async #setAside(path: WorkspacePath, entry: Entry, undo: Undo[]): Promise<void> {
+    const aside = await this.#placeAside(path, undo);
     await this.#inWritable(path, this.#signal, (signal) => this.#move(path, aside, entry, signal));
     this.#setAsideCount += 1;
     undo.push(async (signal) => {
@@ -226,13 +263,10 @@ export class RestoreRun {
     for (const [path, mode] of [...this.#closedDirectories].toSorted(([one], [other]) => other.length - one.length)) {
       await this.#transport.setMode(path, mode, signal).catch((error: unknown) => this.#fail(path, error));
     }
-    for (const staged of this.#staged) {
-      await this.#transport.deleteFile(staged, signal).catch(async (error: unknown) => {
-        if (!hasCode(error, "IS_A_DIRECTORY")) throw error;
-        await this.#removeIfEmpty(staged);
-      });
-    }
-    await this.#removeIfEmpty(this.#stage());
+    // What cannot be removed now is the next apply's: its name says that nobody works in it once the lock is free.
+    await removeStateTree(this.#transport, this.#stage, signal).catch((error: unknown) => {
+      if (!(error instanceof TransportError)) throw error;
+    });
   }
 
   /** Where directories cannot be removed, an empty one stays. */
@@ -261,10 +295,6 @@ export class RestoreRun {
   #fail(path: WorkspacePath, error: unknown): void {
     if (this.#failed.some((known) => known.path === path)) return;
     this.#failed.push({ path, error: error instanceof Error ? error : new Error(String(error)) });
-  }
-
-  #stage(index?: number): WorkspacePath {
-    return statePath("stage", this.#backup, ...(index === undefined ? [] : [String(index)]));
   }
 }
 

@@ -1,6 +1,7 @@
 import { hasCode } from "../../errors.ts";
 import { BASE_PATH } from "../../state/base.ts";
 import { JOURNAL_PATH } from "../../state/journal.ts";
+import { LARGEST_STATE_BYTES, oddWarnings } from "../../state/state-file.ts";
 import { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import type { Reading } from "../../transport/embedded/read-session-file.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
@@ -69,8 +70,14 @@ export class EmbeddedEngine implements Engine {
   }
 
   /** Base and the journal as they are stored. Reached through a link they are refused (`OUTSIDE_ROOT`). */
-  #readState(): Pick<ScanStart, "base" | "journal"> {
-    return { base: this.#transport.readText(BASE_PATH), journal: this.#transport.readText(JOURNAL_PATH) };
+  #readState(): Pick<ScanStart, "base" | "journal" | "warnings"> {
+    const read = (path: WorkspacePath) => this.#transport.inspectText(path, LARGEST_STATE_BYTES);
+    const [base, journal] = [read(BASE_PATH), read(JOURNAL_PATH)];
+    return {
+      base: base.text,
+      journal: journal.text,
+      warnings: oddWarnings([BASE_PATH, base], [JOURNAL_PATH, journal]),
+    };
   }
 
   /** What is read back on the way becomes the new index: no file is looked at again for it. */
@@ -98,7 +105,7 @@ export class EmbeddedEngine implements Engine {
   /** An index that is not as we leave it is not used, and replaced by the next commit. */
   #readIndexText(): string | undefined {
     try {
-      return this.#transport.readText(INDEX_PATH);
+      return this.#transport.readText(INDEX_PATH, LARGEST_STATE_BYTES);
     } catch (error) {
       if (hasCode(error, "OUTSIDE_ROOT", "PERMISSION_DENIED")) return undefined;
       throw error;

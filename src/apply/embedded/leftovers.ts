@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { hasCode } from "../../errors.ts";
-import { hasDied, LOCKS_PATH, parseTicket, TICKET_LIFE_MS } from "../../state/lock.ts";
+import { hasDied, LOCKS_PATH, parseTicket, TICKET_BYTES, TICKET_LIFE_MS } from "../../state/lock.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { childPath, ROOT, statePath } from "../../tree/workspace-path.ts";
@@ -46,7 +46,9 @@ function isAbandoned(beside: EmbeddedTransport, sibling: WorkspacePath): boolean
   const locks = childPath(sibling, LOCKS_PATH);
   try {
     if (beside.lookAt(sibling)?.isDirectory() !== true) return false;
-    const tickets = namesIn(beside, locks).map((name) => parseTicket(beside.readText(childPath(locks, name)) ?? ""));
+    const tickets = namesIn(beside, locks).map((name) =>
+      parseTicket(beside.readText(childPath(locks, name), TICKET_BYTES) ?? ""),
+    );
     const readable = tickets.filter((ticket) => ticket !== undefined);
     if (readable.length > 0) return readable.every(hasDied);
     return isOld(beside, sibling) && isOld(beside, locks);

@@ -25,6 +25,8 @@ const PATH_MAX = 4096;
 export type ScanStart = {
   readonly base: string | undefined;
   readonly journal: string | undefined;
+  /** What is said of either. */
+  readonly warnings: readonly string[];
   readonly index: SessionIndex;
   /** What there is, listed when the rest had been read; without it the session is walked. */
   readonly entries?: Iterable<readonly [WorkspacePath, Listed]> | undefined;
@@ -39,7 +41,7 @@ export async function scanEmbedded(
 ): Promise<ScanResult> {
   signal.throwIfAborted();
   const { base, fault } = storedBase(start.base, transport);
-  const warnings = fault === undefined ? [] : [`the stored base ${fault} and is not used`];
+  const warnings = [...start.warnings, ...(fault === undefined ? [] : [`the stored base ${fault} and is not used`])];
   const journal = parseJournal(start.journal, transport);
   const walk = new Walk(transport, request, oursBy(base, journal), start.index);
   const rootExists = await walk.run(start.entries, signal);

@@ -1,4 +1,5 @@
 import { TransportError } from "../../errors.ts";
+import { makeWay } from "../../state/state-file.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import type { FileVersion, Reading } from "../../transport/embedded/read-session-file.ts";
 import { memoryContent } from "../../tree/content.ts";
@@ -75,8 +76,10 @@ function keyOf({ size, mtimeNs, ctimeNs, ino }: FileVersion): string {
 /** Replaces the stored index. One that cannot be written costs the next scan time and is no reason to fail a commit. */
 export async function writeIndex(transport: EmbeddedTransport, index: SessionIndex): Promise<void> {
   const content = memoryContent(Buffer.from(index.format()), true);
+  const signal = AbortSignal.timeout(60_000);
   try {
-    await transport.writeFile(INDEX_PATH, content, 0o600, AbortSignal.timeout(60_000));
+    if (transport.lookAt(INDEX_PATH)?.isDirectory() === true) await makeWay(transport, INDEX_PATH, signal);
+    await transport.writeFile(INDEX_PATH, content, 0o600, signal);
   } catch (error) {
     if (!(error instanceof TransportError)) throw error;
   }

@@ -1,3 +1,5 @@
+import { ASIDE_MARK } from "../../state/state-file.ts";
+
 /**
  * The shell functions that the lines of work of a commit call. Inside them `$R` is the root and `$S` the stage, both
  * absolute and real; `$ST` is the stage by an open descriptor, which no link can turn elsewhere. A function works in the
@@ -11,10 +13,10 @@
  *     T, W, L, M, N, C, X, Y, B, H, P, U   the work itself, see each
  *     V, VL, F          after the work: is what was set aside, and what was put into place, what the plan says (S20, S34)
  */
-export function commitFunctions(backupName: string): string {
+export function commitFunctions(): string {
   const text = `
 say() {
-  { echo "$1"; if [ -f "$ST/bad" ]; then cat "$ST/bad"; fi; echo end; } >"$ST/report.new" && mv -f "$ST/report.new" "$ST/report"
+  { echo "$1"; [ -z "$NAME" ] || echo "backup $NAME"; for a_ in $ASIDE; do echo "aside $a_"; done; if [ -f "$ST/bad" ]; then cat "$ST/bad"; fi; echo end; } >"$ST/report.new" && mv -f "$ST/report.new" "$ST/report"
 }
 bad() {
   BAD="$BAD$1 "; FAULTS="$FAULTS$1:$2 "
@@ -42,6 +44,8 @@ try() { e=$("$@" 2>&1) || { bad "$OP" all failed "$e"; return 1; }; }
 is_there() { [ -e "$1" ] || [ -L "$1" ]; }
 is_dir() { [ -d "$1" ] && [ ! -L "$1" ]; }
 is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
+is_sane() { is_file "$1" && [ "$(wc -c <"$1")" -le "$2" ]; }
+aside() { mv -n -T "$1" "$1${ASIDE_MARK}$$" && ASIDE="$ASIDE $1"; }
 is_hash() { [ "\${2%% *}" = "$1" ]; }
 digest() { d=$(sha256sum <"$1" 2>/dev/null | cut -c 1-64); }
 walk() {
@@ -57,11 +61,12 @@ make() {
 }
 back() { cd -P /proc/self/fd/8 2>/dev/null || cd -P "$R/$AT"; exec 8<&-; }
 backup() {
-  exec 8<.; cd -P "$R/.agb-sync" && [ "$PWD" = "$R/.agb-sync" ] && walk "backup/${backupName}\${AT:+/$AT}" || { back; return 1; }
+  [ -n "$NAME" ] || number || return 1
+  exec 8<.; cd -P "$R/.agb-sync" && [ "$PWD" = "$R/.agb-sync" ] && walk "backup/$NAME\${AT:+/$AT}" || { back; return 1; }
   exec 7<.; K=/proc/self/fd/7; [ -d "$K/." ] || K=$PWD
   back
 }
-stage() { K=$ST/o/$OP; [ -d "$K" ] || mkdir -p "$K"; }
+stage() { K=$ST/o/$OP\${AT:+/$AT}; [ -d "$K" ] || mkdir -p "$K"; }
 keep() { ln "./$1" "$K/$1" 2>/dev/null || mv -n -T "./$1" "$K/$1"; }
 # T MODE NAME: a new directory with all that was staged in it
 T() { if is_there "./$2"; then bad "$OP" all appeared ''; else try mv -n -T "$ST/t/\${AT:+$AT/}$2" "./$2" && { if is_there "$ST/t/\${AT:+$AT/}$2"; then bad "$OP" all appeared ''; fi; }; fi; }
@@ -90,10 +95,10 @@ L() {
   if is_dir "./$3" || ! is_there "./$3"; then bad "$OP" all changed ''; return; fi
   keep "$3"; mkdir -p "$ST/l"; try ln -s -- "$2" "$ST/l/$OP" && try mv -f -T "$ST/l/$OP" "./$3"
 }
-# H OP NAME sets a file of a cycle aside, P OP NAME puts it where it belongs, U OP DIR NAME back if that did not happen
-H() { mkdir -p "$ST/h"; try mv -n -T "./$2" "$ST/h/$1"; }
-P() { if is_there "./$2"; then bad "$OP" all appeared ''; else try mv -n -T "$ST/h/$1" "./$2"; fi; }
-U() { if is_there "$ST/h/$1" && enter "$2" && ! is_there "./$3"; then mv -n -T "$ST/h/$1" "./$3"; fi; }
+# H OP NAME sets a file of a cycle aside, P OP PATH NAME puts it where it belongs, U OP DIR NAME back if that did not happen
+H() { K=$ST/h/$1\${AT:+/$AT}; mkdir -p "$K"; try mv -n -T "./$2" "$K/$2"; }
+P() { if is_there "./$3"; then bad "$OP" all appeared ''; else try mv -n -T "$ST/h/$1/$2" "./$3"; fi; }
+U() { w=$ST/h/$1/\${2:+$2/}$3; if is_there "$w" && enter "$2" && ! is_there "./$3"; then mv -n -T "$w" "./$3"; fi; }
 # from: remembers the directory and what is to be closed in it; there: goes to another one; done_there: closes the first
 from() { exec 4<.; D4=/proc/self/fd/4; [ -d "$D4/." ] || D4=$PWD; M4=$CLOSED; CLOSED=; }
 there() { make "$1" && enter "$1" || { bad "$OP" all "$WHY" 'the directory is not where it should be'; return 1; }; }
@@ -141,21 +146,21 @@ had_fault() { case " $FAULTS" in *" $1:all "* | *" $1:$2 "*) return 0 ;; esac; r
 restore() {
   enter "$3" || { bad "$1" "$2" "$WHY" ''; return; }
   d=; is_file "./$4" && digest "./$4"
-  if ! is_there "./$4"; then mv -n -T "$ST/o/$1/$4" "./$4"
-  elif [ -n "$5" ] && [ "$d" = "$5" ]; then mv -f -T "$ST/o/$1/$4" "./$4"
-  elif backup; then mv -n -T "$ST/o/$1/$4" "$K/$4"; fi
+  if ! is_there "./$4"; then mv -n -T "$w" "./$4"
+  elif [ -n "$5" ] && [ "$d" = "$5" ]; then mv -f -T "$w" "./$4"
+  elif backup; then mv -n -T "$w" "$K/$4"; fi
   bad "$1" "$2" changed ''
 }
 # V OP POS DIR NAME DIGEST PLACED: what was set aside for PLACED (or nothing) is what the plan saw
 V() {
-  is_there "$ST/o/$1/$4" || return 0
-  d=; is_file "$ST/o/$1/$4" && digest "$ST/o/$1/$4"
+  w=$ST/o/$1/\${3:+$3/}$4; is_there "$w" || return 0
+  d=; is_file "$w" && digest "$w"
   [ "$d" = "$5" ] || restore "$1" "$2" "$3" "$4" "$6"
 }
 # VL OP POS DIR NAME TARGET PLACED: the same for a link
 VL() {
-  is_there "$ST/o/$1/$4" || return 0
-  [ "$(readlink "$ST/o/$1/$4"; echo x)" = "$5
+  w=$ST/o/$1/\${3:+$3/}$4; is_there "$w" || return 0
+  [ "$(readlink "$w"; echo x)" = "$5
 x" ] || restore "$1" "$2" "$3" "$4" "$6"
 }
 # F OP POS DIR NAME DIGEST: what was put into place is there

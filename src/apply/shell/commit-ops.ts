@@ -151,7 +151,7 @@ class OpsBuilder {
           return;
         }
         const call = step.held
-          ? `P ${index} ${name}`
+          ? `P ${index} ${quoteForShell(step.from)} ${name}`
           : `M ${quoteForShell(parentPath(step.to))} ${quoteForShell(baseName(step.from))} ${name}`;
         this.#add(step.held ? step.to : step.from, [index], call, [...after, index]);
         return;

@@ -1,4 +1,8 @@
 import { dirname, posix } from "node:path";
+import { KEPT_BACKUPS } from "../../state/backup-names.ts";
+import { TICKET_BYTES } from "../../state/lock.ts";
+import { STEPS_STAGE } from "../../state/stage.ts";
+import { ASIDE_MARK, LARGEST_STATE_BYTES } from "../../state/state-file.ts";
 import { shellProgram } from "../../transport/shell-program.ts";
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import { commitFunctions } from "./commit-functions.ts";
@@ -41,7 +45,8 @@ export type CommitScriptInput = {
   readonly baseCount: number;
   /** The lock's ticket up to the time that it counts until, which the session's clock adds. */
   readonly ticketStart: string;
-  readonly backupName: string;
+  /** What a backup's name begins with; its number, which orders backups, is the session's. */
+  readonly backupTime: string;
 };
 
 /** Where a commit keeps what it works with. */
@@ -63,6 +68,7 @@ export function enterStage(root: string, applyId: string, isFresh: boolean): str
 ${isLink}[ -d ${quoteForShell(parent)} ] || mkdir -p ${quoteForShell(parent)}; cd -P ${quoteForShell(parent)} || exit 1
 for n in ${names.map(quoteForShell).join(" ")}; do
   here=$PWD; [ "$here" = / ] && here=
+  if [ "$n" = stage ] && { [ -L "./$n" ] || { [ -e "./$n" ] && [ ! -d "./$n" ]; }; }; then mv "./$n" "./$n${ASIDE_MARK}$$"; fi
   [ -d "./$n" ] || mkdir -m 0700 "./$n" 2>/dev/null || [ -d "./$n" ] || mkdir -m 0700 "./$n" || exit 1
   cd -P "./$n" || exit 1
   [ "$PWD" = "$here/$n" ] || { echo 'agb-sync: leads outside' >&2; exit 1; }
@@ -136,14 +142,14 @@ function commitScript(input: CommitScriptInput): string {
 set +C; exec >log 2>&1
 LC_ALL=C; export LC_ALL; umask 022
 S=$PWD; exec 3<.; ST=/proc/self/fd/3; [ -d "$ST/." ] || ST=$S
-BAD=; FAULTS=; STOP=; AT='?'; CLOSED=; OP=; LOCKED=; RENEWAL=; ARCHIVE=
-tidy() { cd /; rm -rf "$ST/t" "$ST/h" "$ST/o" "$ST/l" "$ST/archive" "$ST"/n-* "$ST"/part-* ${lists.map((name) => `"$ST/${name}"`).join(" ")}; ${delivery.kind === "upload" ? `rm -f ${q(delivery.path)}; rmdir ${q(posix.dirname(delivery.path))} 2>/dev/null` : ":"}; }
+BAD=; FAULTS=; STOP=; AT='?'; CLOSED=; OP=; LOCKED=; RENEWAL=; ARCHIVE=; NAME=; FIRST=; ASIDE=
+tidy() { cd /; [ ! -d "$ST/p" ] || find "$ST/p" -type d ! -perm -700 -exec chmod u+rwx {} \\;; rm -rf "$ST/p" "$ST/t" "$ST/h" "$ST/o" "$ST/l" "$ST/archive" "$ST"/n-* "$ST"/part-* ${lists.map((name) => `"$ST/${name}"`).join(" ")}; ${delivery.kind === "upload" ? `rm -f ${q(delivery.path)}; rmdir ${q(posix.dirname(delivery.path))} 2>/dev/null` : ":"}; }
 # A signal to a shell that was forked this moment may be lost, so it is sent until nobody is there to take it.
 release() { while [ -n "$RENEWAL" ] && kill "$RENEWAL" 2>/dev/null; do sleep 0.01 2>/dev/null || sleep 1; done; RENEWAL=; }
 quit() { release; [ -n "$LOCKED" ] && rm -f "$LOCKED"; say "$1"; tidy; exit 0; }
 trap 'quit failed' TERM INT HUP
 ${shellProgram(input.dialect.values([]), input.dialect.program)}
-${commitFunctions(input.backupName)}
+${commitFunctions()}
 
 ${
   delivery.kind === "upload"
@@ -194,6 +200,52 @@ ${delivery.kind === "upload" ? `rm -f ${q(delivery.path)}; rmdir ${q(posix.dirna
 cd /; rm -rf "$S"`;
 }
 
+/**
+ * Functions about backups, which work in the state directory with the lock held:
+ *
+ *     number     NAME for a backup that is made next. The counter, or the highest number there is, is counted up and stored
+ *                before anything bears it: a number is used once, whatever the clocks say and whoever is killed
+ *     rescue DIR what a commit that was cut off had set aside may be the only copy of somebody's bytes: it becomes a backup
+ *     prune      takes all but the newest backups to the stage; none that this run made, none that is not ours (S42)
+ */
+function backupFunctions(time: string): string {
+  const digits = (count: number) => "[0-9]".repeat(count);
+  return `number() {
+  n_=0; c_=; is_file "$G/counter" && c_=$(head -c 20 "$G/counter")
+  for b_ in "$c_" "$G/backup/"${digits(8)}T${digits(6)}Z-??????*; do
+    case \${b_##*-} in '' | *[!0-9]* | ????????????????*) ;; *) [ "\${b_##*-}" -le $n_ ] || n_=\${b_##*-} ;; esac
+  done
+  while :; do case $n_ in 0?*) n_=\${n_#0} ;; *) break ;; esac; done
+  n_=$((n_+1)); echo $n_ >"$ST/counter" && mv -f -T "$ST/counter" "$G/counter" || return 1
+  [ -n "$FIRST" ] || FIRST=$n_
+  NAME=${time}-$(printf %06d $n_)
+}
+rescue() {
+  for i in 1 2 3; do
+    [ -n "$(find "$1/o" "$1/h" ! -type d 2>/dev/null | head -c 1)" ] || return 0
+    NAME=; AT=; backup || return 1; AT='?'
+    for x in "$1"/o/* "$1"/h/*; do
+      ! is_dir "$x" || ( cd -P "$x" && find . ! -type d -exec sh -c 'K=$1; shift; for f; do mkdir -p "$K/\${f%/*}" && mv -n -T "$f" "$K/$f"; done' sh "$K" {} + )
+    done
+    NAME=
+  done
+  return 1
+}
+prune() {
+  [ -n "$NAME" ] || return 0
+  cd -P "$G" && mkdir -p "$ST/p" || return 0
+  [ -z "$BAD" ] || { find "backup/$NAME" -depth -type d -exec rmdir {} \\; 2>/dev/null; is_dir "backup/$NAME" || NAME=; }
+  for b in backup/${digits(8)}T${digits(6)}Z-??????*; do
+    is_dir "$b" || continue
+    n=\${b##*-}
+    case $n in ????????????????*) continue ;; *[!0-9]*) case $n in *[!0-9a-f]* | ???????*) continue ;; esac; n=0 ;; esac
+    echo "$n \${b#backup/}"
+  done | sort -k 1,1n -k 2 >"$ST/p/list"
+  c=$(wc -l <"$ST/p/list")
+  while [ $c -gt ${KEPT_BACKUPS} ] && read -r n b && [ "$n" -lt "$FIRST" ]; do mv -n -T "backup/$b" "$ST/p/$b"; c=$((c-1)); done <"$ST/p/list"
+}`;
+}
+
 function inPlacePart(input: CommitScriptInput): string {
   const { applyId, baseGeneration, baseStart, baseHeader } = input;
   const q = quoteForShell;
@@ -202,7 +254,7 @@ function inPlacePart(input: CommitScriptInput): string {
 cd -P "$R/.agb-sync" || quit failed
 [ "$PWD" = "$R/.agb-sync" ] || quit failed
 exec 5<.; G=/proc/self/fd/5; [ -d "$G/." ] || G=$PWD
-is_dir locks || mkdir -m 0700 locks; cd -P locks && [ "$PWD" = "$R/.agb-sync/locks" ] || { bad 0 all outside 'the locks lead outside'; quit failed; }
+is_dir locks || ! is_there locks || aside locks; is_dir locks || mkdir -m 0700 locks; cd -P locks && [ "$PWD" = "$R/.agb-sync/locks" ] || { bad 0 all outside 'the locks lead outside'; quit failed; }
 exec 6<.; LK=/proc/self/fd/6; [ -d "$LK/." ] || LK=$PWD
 ticket() { printf '%s%s000}' ${q(input.ticketStart)} $(($(date +%s) + ${TICKET_S})) >"$LK/${own}$1"; }
 renew() { trap 'exit 0' TERM; while :; do sleep ${RENEW_S} & wait $!; rm -f "$LK/${own}.new"; ticket .new && mv -f -T "$LK/${own}.new" "$LK/${own}" || exit 0; done; }
@@ -214,19 +266,18 @@ is_gone() { read -r p_ <"$1/pid"; ! kill -0 "$p_" 2>/dev/null; }
 for f in "$LK"/*.json; do
   i=\${f##*/}; i=\${i%.json}
   [ "$i" = '${applyId}' ] && continue
-  [ -f "$f" ] || continue
+  is_sane "$f" ${TICKET_BYTES} || continue
   if [ -s "stage/$i/pid" ] && is_gone "stage/$i"; then rm -f "$f"; continue; fi
   bad 0 all locked "$(base64 <"$f" | tr -d '\\n')"; quit locked
 done
-# What a commit that was cut off had set aside may be the only copy of somebody's bytes: it becomes a backup.
-rescue() {
-  for x in o h; do
-    if [ -d "$1/$x" ] && [ -n "$(find "$1/$x" ! -type d | head -c 1)" ]; then AT=; backup && mv -n -T "$1/$x" "$K/rescued-$x-\${1##*/}" || return 1; AT='?'; fi
-  done
-}
+for f in base.json journal.json index.${baseGeneration} index.${baseGeneration + 1} counter; do ! is_there $f || is_sane $f ${LARGEST_STATE_BYTES} || aside $f || quit failed; done
+! is_there backup || is_dir backup || aside backup
+${backupFunctions(input.backupTime)}
 for d in stage/* "\${R%/*}/.\${R##*/}.agb-sync-"*; do
   [ "$d" = 'stage/${applyId}' ] || ! is_dir "$d" && continue
-  if [ -s "$d/pid" ]; then is_gone "$d"; else [ -n "$(find "$d" -maxdepth 0 -mmin +60 2>/dev/null)" ]; fi && rescue "$d" && rm -rf "$d"
+  # Work by file calls names its stage once it has the lock, which is ours by now.
+  if case $d in stage/${STEPS_STAGE}*) ;; *) if [ -s "$d/pid" ]; then is_gone "$d"; else [ -n "$(find "$d" -maxdepth 0 -mmin +60 2>/dev/null)" ]; fi ;; esac
+  then rescue "$d" && rm -rf "$d"; fi
 done
 base_is() {
   h=; [ -f base.json ] && IFS= read -r h <base.json
@@ -238,7 +289,7 @@ base_is() {
 ${
   input.unusableBaseSha256 === ""
     ? ""
-    : `[ ! -f base.json ] || ! is_hash ${input.unusableBaseSha256} "$(sha256sum <base.json)" || mv -f -T base.json base.damaged || quit failed`
+    : `[ ! -f base.json ] || ! is_hash ${input.unusableBaseSha256} "$(sha256sum <base.json)" || { [ ! -d base.damaged ] || aside base.damaged; mv -f -T base.json base.damaged; } || quit failed`
 }
 base_is || quit stale
 cd -P "$R"; . "$ST/checks"
@@ -256,6 +307,7 @@ checkpoint() {
 AT='?'; . "$ST/ops"
 leave; AT='?'; cd -P "$R" || quit failed
 [ -z '${input.removedSha256}' ] || is_hash '${input.removedSha256}' "$(hash_of <"$ST/removed")" || . "$ST/verify-removed"
+prune
 if [ -n "$BAD" ]; then
   # Base is written by whoever asked for the commit: should that not come to it, the next scan knows what is ours.
   { printf '%s\\n' ${q(baseHeader)}; cat "$ST/base-added"; } >"$ST/base.new" && chmod 0600 "$ST/base.new" && mv -f -T "$ST/base.new" "$G/journal.json"

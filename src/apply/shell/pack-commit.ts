@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { dirname } from "node:path/posix";
+import { posix } from "node:path";
 import { TransportError } from "../../errors.ts";
 import type { Base } from "../../state/base.ts";
 import { formatBaseHeader, formatBaseLine, recordsAt } from "../../state/base.ts";
@@ -112,7 +112,7 @@ function withPlainNames(entries: readonly ArchiveEntry[]): {
       renames.push(`mkdir -p ${name} && chmod ${entry.mode.toString(8)} ${name}`);
       return [];
     }
-    parents.add(dirname(entry.name));
+    parents.add(posix.dirname(entry.name));
     renames.push(`mv -f n-${index} ${name}`);
     return [{ ...entry, name: `n-${index}` }];
   });
@@ -139,7 +139,7 @@ function listsOf({ base, next, changes, ops, lists }: PackParts): readonly Archi
   ];
   const pathsOf = (files: readonly { readonly path: string }[]) => files.map(({ path }) => path);
   // Where the lines of work set things aside: what comes with the archive need not be made by a process each.
-  const places = new Set(ops.displaced.map(({ op }) => `o/${op}`));
+  const places = new Set(ops.displaced.map(({ op, path }) => posix.join(`o/${op}`, parentPath(path))));
   return [
     ...[...places].map((name): ArchiveEntry => ({ kind: "directory", name, mode: 0o700 })),
     textEntry("checks", checks.join("\n")),
@@ -215,7 +215,7 @@ export function listsFor(
     } else if (entry !== undefined) others.push(path);
   }
   const aside = ops.displaced.flatMap(({ op, path, before, isLate }) =>
-    "digest" in before ? [{ path: `${stage}/o/${op}/${baseName(path)}`, digest: before.digest, isLate }] : [],
+    "digest" in before ? [{ path: `${stage}/o/${op}/${path}`, digest: before.digest, isLate }] : [],
   );
   const placed = ops.placed;
   const up = stage.replaceAll(/[^/]+/g, "..");

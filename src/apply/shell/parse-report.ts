@@ -18,6 +18,10 @@ const codes = ["failed", "skipped", "appeared", "changed", "missing", "outside",
 export type Report = {
   readonly status: (typeof statuses)[number];
   readonly faults: readonly Fault[];
+  /** Name of the backup that it made; undefined when it made none. */
+  readonly backup: string | undefined;
+  /** What it set aside in the state directory because agb-sync did not put it there. */
+  readonly aside: readonly string[];
 };
 
 /** One line of work that did not go well: all of it, or the name at `position`. */
@@ -35,8 +39,18 @@ export function parseReport(text: string): Report {
   if (status === undefined || rest.pop() !== "end") {
     throw new TransportError("BAD_ANSWER", "commit: the report is not whole", { retryable: true });
   }
-  if (status === "died") return { status, faults: [{ op: 0, position: "all", code: "failed", text: rest.join(" ") }] };
-  return { status, faults: rest.filter((line) => line !== "").map(parseFault) };
+  if (status === "died") {
+    return {
+      status,
+      faults: [{ op: 0, position: "all", code: "failed", text: rest.join(" ") }],
+      backup: undefined,
+      aside: [],
+    };
+  }
+  const said = (word: string) =>
+    rest.flatMap((line) => (line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []));
+  const faults = rest.filter((line) => line !== "" && !/^(?:backup|aside) /.test(line));
+  return { status, faults: faults.map(parseFault), backup: said("backup")[0], aside: said("aside") };
 }
 
 function parseFault(line: string): Fault {

@@ -19,6 +19,8 @@ export type ScanAnswer =
       /** SHA-256 of base as it is stored, in hex; "" for none. */
       readonly baseSha256: string;
       readonly journalText: string | undefined;
+      /** Which of the two is none of ours, and was not read. */
+      readonly odd: readonly ("base.json" | "journal.json")[];
       readonly found: ReadonlyMap<WorkspacePath, { readonly entry: Entry; readonly isIndexed: boolean }>;
       readonly digests: ReadonlyMap<WorkspacePath, Digest>;
       /** What the session left out because it is ignored. */
@@ -86,17 +88,30 @@ export async function parseScan(text: string): Promise<ScanAnswer> {
       hint: "make it readable, or put it under ignore:",
     });
   }
+  const odd = (
+    [
+      ["base.json", base],
+      ["journal.json", journal],
+    ] as const
+  ).flatMap(([name, { isOdd }]) => (isOdd ? [name] : []));
   const [baseText, journalText] = [base, journal].map(({ stored }) => stored?.toString("utf8"));
-  return { kind: "tree", baseText, baseSha256, journalText, found, digests, leftOut, unnameable };
+  return { kind: "tree", baseText, baseSha256, journalText, odd, found, digests, leftOut, unnameable };
 }
 
-/** The length of a file, NUL, and its bytes; 0 for a file that is not there. */
-function stateFile(bytes: Buffer, name: string): { readonly stored: Buffer | undefined; readonly rest: Buffer } {
+type StateFile = { readonly stored: Buffer | undefined; readonly isOdd: boolean; readonly rest: Buffer };
+
+/** The length of a file, NUL, and its bytes; 0 for a file that is not there, `odd` for what is none. */
+function stateFile(bytes: Buffer, name: string): StateFile {
   const lengthEnd = bytes.indexOf(0);
   const length = bytes.subarray(0, lengthEnd).toString("latin1");
+  if (length === "odd") return { stored: undefined, isOdd: true, rest: bytes.subarray(lengthEnd + 1) };
   const end = lengthEnd + 1 + Number(length);
   if (lengthEnd < 0 || !/^\d{1,15}$/.test(length) || end > bytes.byteLength) throw bad(`no ${name}`);
-  return { stored: length === "0" ? undefined : bytes.subarray(lengthEnd + 1, end), rest: bytes.subarray(end) };
+  return {
+    stored: length === "0" ? undefined : bytes.subarray(lengthEnd + 1, end),
+    isOdd: false,
+    rest: bytes.subarray(end),
+  };
 }
 
 const HASH = 0x23;

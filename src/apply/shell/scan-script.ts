@@ -1,3 +1,4 @@
+import { LARGEST_STATE_BYTES } from "../../state/state-file.ts";
 import { shellProgram } from "../../transport/shell-program.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { FindWords } from "../find-records.ts";
@@ -29,6 +30,7 @@ export function scanScript(input: ScanScriptInput): string {
   const values = {
     ...dialect.values(input.prunes),
     ROOT: root,
+    STATE_BYTES: LARGEST_STATE_BYTES,
     BASE_START: `${JSON.stringify({ version: 1, sessionId, root }).slice(0, -1)},`,
     DESIRED: expected === undefined ? "" : `"desired":"${expected}"`,
     EXACT: input.needsUnmanaged,

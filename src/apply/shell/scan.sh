@@ -1,9 +1,10 @@
 # Looks at a workspace and changes nothing. Answers `missing`, `notdir`, `same`, or `tree` and, as base64 (of gzip with
-# ZIP): base and the journal, each after its length, then records (those equal to the index after a tab), then `#` and
-# the digests of what was changed. The functions of the records come first.
-# Values: ROOT; BASE_START and DESIRED, which the first line of base begins with and holds when `same` is enough (else
-# empty); EXACT: `same` only when nothing unmanaged is there either; CHECKSUM: believe no index; HASH_BYTES: changed
-# files are hashed at once when they are no more than this together; 0: never; ZIP: gzip is there.
+# ZIP): base and the journal, each after its length (`odd` for what is none of ours), then records (those equal to the
+# index after a tab), then `#` and the digests of what was changed. The functions of the records come first.
+# Values: ROOT; STATE_BYTES: no file of the state is larger, and none but a regular one is read; BASE_START and DESIRED,
+# which the first line of base begins with and holds when `same` is enough (else empty); EXACT: `same` only when nothing
+# unmanaged is there either; CHECKSUM: believe no index; HASH_BYTES: changed files are hashed at once when they are no
+# more than this together; 0: never; ZIP: gzip is there.
 
 if [ -L "$ROOT" ]; then
   echo notdir
@@ -17,13 +18,14 @@ cd -P "$ROOT" 2>/dev/null || {
   exit 0
 }
 
+ours() { [ -f "$1" ] && [ ! -L "$1" ] && [ "$(wc -c <"$1")" -le "$STATE_BYTES" ]; }
 h=
-[ -f .agb-sync/base.json ] && IFS= read -r h <.agb-sync/base.json
+ours .agb-sync/base.json && IFS= read -r h <.agb-sync/base.json
 g=${h#*'"generation":'}
 g=${g%%,*}
 case $g in '' | *[!0-9]*) g=none ;; esac
 IX=.agb-sync/index.$g
-[ -f "$IX" ] && [ -z "$CHECKSUM" ] || IX=/dev/null
+ours "$IX" && [ -z "$CHECKSUM" ] || IX=/dev/null
 
 is_same() {
   [ -n "$DESIRED" ] || return 1
@@ -41,10 +43,10 @@ fi
 stored() {
   for f in base journal; do
     f=.agb-sync/$f.json
-    if [ -f $f ]; then
+    if ours $f; then
       printf '%s\0' "$(wc -c <$f | tr -d ' ')"
       cat $f
-    else printf '0\0'; fi
+    elif [ -e $f ] || [ -L $f ]; then printf 'odd\0'; else printf '0\0'; fi
   done
 }
 changed() {

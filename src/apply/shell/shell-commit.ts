@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { hasCode, TransportError } from "../../errors.ts";
-import { backupName } from "../../state/backups.ts";
+import { backupTime } from "../../state/backup-names.ts";
 import type { Base, BaseChange } from "../../state/base.ts";
 import { formatBaseHeader } from "../../state/base.ts";
 import { ticketStart } from "../../state/lock.ts";
@@ -53,7 +53,6 @@ export type ShellCommitOutcome = {
   readonly report: Report;
   readonly ops: CommitOps;
   readonly next: Base;
-  readonly backupName: string;
   /** The signal came while it was under way. */
   readonly wasStopped: boolean;
 };
@@ -74,7 +73,6 @@ class ShellCommit {
   readonly #ops: CommitOps;
   readonly #lists: Lists;
   readonly #staged: readonly StagedFile[];
-  readonly #backupName: string;
   readonly #changes: readonly BaseChange[];
 
   constructor(input: ShellCommitInput) {
@@ -87,7 +85,6 @@ class ShellCommit {
     const changed = this.#changes.map(({ path }) => path);
     this.#staged = stagedFiles(request);
     this.#lists = listsFor(this.#ops, this.#staged, changed, this.#next, `.agb-sync/stage/${request.applyId}`);
-    this.#backupName = backupName(new Date(), request.applyId);
   }
 
   async run(signal: AbortSignal): Promise<ShellCommitOutcome> {
@@ -111,7 +108,7 @@ class ShellCommit {
         void delivery.discard();
       });
       if (report.status === "undelivered") throw undelivered();
-      return { report, ops: this.#ops, next: this.#next, backupName: this.#backupName, wasStopped };
+      return { report, ops: this.#ops, next: this.#next, wasStopped };
     } finally {
       archive.discard();
     }
@@ -171,7 +168,7 @@ class ShellCommit {
       baseHeader: formatBaseHeader(this.#next),
       baseCount: this.#next.entries.size,
       ticketStart: ticketStart(request.lock.owner, Date.now()),
-      backupName: this.#backupName,
+      backupTime: backupTime(new Date()),
     };
   }
 

@@ -6,6 +6,7 @@ import { changeBase, emptyBase } from "../../state/base.ts";
 import { readBase, storedBase, writeBase } from "../../state/base-store.ts";
 import { oursBy, parseJournal, recover } from "../../state/journal.ts";
 import { waitUntilFree } from "../../state/lock.ts";
+import { asideWarning, oddWarnings } from "../../state/state-file.ts";
 import { askInBackground } from "../../transport/ask-in-background.ts";
 import { runMarked, shellOf, withoutShell } from "../../transport/run-marked.ts";
 import type { Transport } from "../../transport/transport.ts";
@@ -123,6 +124,8 @@ export class ShellEngine implements Engine {
     const { base, fault } = storedBase(answer.baseText, this.#transport);
     const journal = parseJournal(answer.journalText, this.#transport);
     const isOurs = oursBy(base, journal);
+    const oddities = answer.odd.map((name) => [statePath(name), { odd: "is no file of a sane size" }] as const);
+    warnings.push(...oddWarnings(...oddities));
     if (fault !== undefined) warnings.push(`the stored base ${fault} and is not used`);
     this.#unusableBaseSha256 = base === undefined ? answer.baseSha256 : "";
     if (answer.unnameable > 0)
@@ -199,7 +202,7 @@ export class ShellEngine implements Engine {
   }
 
   async #conclude(
-    { report, ops, next, backupName, wasStopped }: ShellCommitOutcome,
+    { report, ops, next, wasStopped }: ShellCommitOutcome,
     request: CommitRequest,
     base: Base,
     signal: AbortSignal,
@@ -208,15 +211,15 @@ export class ShellEngine implements Engine {
     const results = request.steps.map(
       (): StepResult => (isStopped ? { status: "skipped", reason: "interrupted" } : { status: "applied" }),
     );
-    const hasBackup = request.backup && request.steps.some(({ step }) => "backup" in step && step.backup);
-    const backupPath = hasBackup ? statePath("backup", backupName) : undefined;
+    const backupPath = report.backup === undefined ? undefined : statePath("backup", report.backup);
+    const warnings = report.aside.map((name) => asideWarning(statePath(name)));
     const tell = () => results.forEach((result, index) => request.onStep(index, result));
     switch (report.status) {
       case "done":
         this.#base = next;
         this.#unusableBaseSha256 = "";
         tell();
-        return { results, verified: true, backupPath };
+        return { results, verified: true, backupPath, warnings };
       case "stale":
         throw stale();
       case "locked": {

@@ -1,6 +1,7 @@
-import { UsageError } from "../../errors.ts";
+import { hasCode, UsageError } from "../../errors.ts";
 import { plural } from "../../plural.ts";
 import { listBackups, pathsInBackup, restoreBackup } from "../../state/backups.ts";
+import { takeWarnings } from "../../state/state-file.ts";
 import type { Transport } from "../../transport/transport.ts";
 import { printable } from "../../tree/printable.ts";
 import { workspacePath } from "../../tree/workspace-path.ts";
@@ -17,7 +18,11 @@ export async function list(context: Context, given?: string, own: Options = {}):
     const names = await listBackups(transport, context.signal);
     if (names.length === 0 && options.json !== true) context.console.print("There are no backups.");
     for (const name of names) {
-      const paths = await pathsInBackup(transport, name, context.signal);
+      // An apply may remove one meanwhile; where directories cannot be removed, what is left of one holds nothing.
+      const paths = await pathsInBackup(transport, name, context.signal).catch((error: unknown) => {
+        if (!hasCode(error, "NOT_FOUND")) throw error;
+      });
+      if (paths === undefined) continue;
       if (options.json === true) context.console.printData({ type: "backup", name, paths });
       else context.console.print([printable(name), ...paths.map((path) => `  ${printable(path)}`)].join("\n"));
     }
@@ -41,6 +46,7 @@ export async function restore(
     const outcome = await context.during("restoring", () =>
       restoreBackup(transport, name, wanted, new Date(), context.signal, options),
     );
+    for (const warning of takeWarnings(transport)) context.console.warn(warning);
     const { restored, failed, backup } = outcome;
     const exitCode = failed.length > 0 ? exitCodes.failed : exitCodes.done;
     if (own.json === true) {

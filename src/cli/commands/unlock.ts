@@ -1,4 +1,5 @@
 import { breakLock } from "../../state/lock.ts";
+import { takeWarnings } from "../../state/state-file.ts";
 import { printable } from "../../tree/printable.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
@@ -11,10 +12,9 @@ export async function run(context: Context, given?: string, own: CommonOptions =
   const session = await context.connect(manifest, options, false);
   try {
     context.whenInterrupted = "some locks may be gone";
-    const broken = await breakLock(
-      session.openWorkspace(context.forSession(manifest, session.id).root).transport,
-      context.signal,
-    );
+    const { transport } = session.openWorkspace(context.forSession(manifest, session.id).root);
+    const broken = await breakLock(transport, context.signal);
+    for (const warning of takeWarnings(transport)) context.console.warn(warning);
     if (options.json === true) {
       const removed = broken.map(({ owner, startedAt }) => ({ owner, since: new Date(startedAt).toISOString() }));
       context.console.printData({ type: "unlock", removed });

@@ -5,6 +5,7 @@ import {
   constants,
   createReadStream,
   fchmodSync,
+  fstatSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -152,24 +153,34 @@ export class EmbeddedTransport implements Transport {
   }
 
   /**
-   * A whole file as text, in one go; undefined when it is not there. Meant for the state.
-   * @throws {TransportError} `OUTSIDE_ROOT` when a link is there or in the way.
+   * A whole file as text, in one go; undefined when it is not there. Meant for the state: what is no regular file of at
+   * most `largestBytes` is not read, and `odd` says what it is.
+   * @throws {TransportError} `OUTSIDE_ROOT` when a link is in the way.
    */
-  readText(path: WorkspacePath): string | undefined {
+  inspectText(path: WorkspacePath, largestBytes: number): { readonly text?: string; readonly odd?: string } {
     try {
       return this.inside(parentPath(path), (at) => {
         const descriptor = openUnfollowed(at(baseName(path)));
-        if (descriptor === undefined) throw new TransportError("OUTSIDE_ROOT", `${path} is a link and is not followed`);
+        if (descriptor === undefined) return { odd: "is a link or socket" };
         try {
-          return readFileSync(descriptor, "utf8");
+          const stats = fstatSync(descriptor);
+          if (stats.isDirectory()) return { odd: "is a directory" };
+          if (!stats.isFile()) return { odd: "is a FIFO, socket or device" };
+          if (stats.size > largestBytes) return { odd: `is too large (${stats.size} bytes)` };
+          return { text: readFileSync(descriptor, "utf8") };
         } finally {
           closeSync(descriptor);
         }
       });
     } catch (error) {
-      if (hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY")) return undefined;
+      if (hasCode(error, "NOT_FOUND", "NOT_A_DIRECTORY")) return {};
       throw error;
     }
+  }
+
+  /** The same, with what is odd treated as absent. */
+  readText(path: WorkspacePath, largestBytes = Number.POSITIVE_INFINITY): string | undefined {
+    return this.inspectText(path, largestBytes).text;
   }
 
   async writeFile(path: WorkspacePath, content: Content, mode: Mode, signal: AbortSignal): Promise<void> {
