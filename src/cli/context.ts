@@ -165,15 +165,27 @@ export class Context {
   /** Whether a manifest that was loaded marks the path sensitive. */
   readonly hides: IsSensitive = (path) => this.#sensitive.has(path);
 
-  /** `--local m.yaml` means the manifest: an optional value must not swallow it. */
+  /**
+   * `--local m.yaml` means the manifest, and so does `--local -`: an optional value must not swallow it.
+   * @throws {UsageError} for a `--local` that is named like a manifest and is none: no directory is made of a slip.
+   */
   sortOut(
     manifest: string | undefined,
     options: CommonOptions,
   ): { manifest: string | undefined; options: CommonOptions } {
-    const { local } = options;
-    const isManifest =
-      typeof local === "string" && manifest === undefined && /\.ya?ml$/.test(local) && this.#isFile(local);
-    return isManifest ? { manifest: local, options: { ...options, local: true } } : { manifest, options };
+    const { local, session } = options;
+    if (session === "") throw new UsageError("--session is empty", { hint: "name one: agb-sync session list" });
+    if (typeof local !== "string") return { manifest, options };
+    if (local === "") throw new UsageError("--local is empty", { hint: "leave the directory out, or name one" });
+    if (manifest === undefined && local === "-") return { manifest: local, options: { ...options, local: true } };
+    if (!/\.(?:ya?ml|json)$/i.test(local) || this.#kindAt(local) === "directory") return { manifest, options };
+    if (manifest === undefined && this.#kindAt(local) === "file") {
+      return { manifest: local, options: { ...options, local: true } };
+    }
+    const what = this.#kindAt(local) === "file" ? "is a file, and the manifest is named already" : "is not there";
+    throw new UsageError(`--local ${local} ${what}`, {
+      hint: "--local takes a directory; a manifest goes before it: agb-sync apply agb-sync.yaml --local",
+    });
   }
 
   /** What leads another command to the same workspace; a session that was made without a name is named by its id. */
@@ -313,8 +325,9 @@ export class Context {
     return resolve(this.cwd, DEFAULT_LOCAL);
   }
 
-  #isFile(path: string): boolean {
-    return statSync(resolve(this.cwd, path), { throwIfNoEntry: false })?.isFile() ?? false;
+  #kindAt(path: string): "file" | "directory" | undefined {
+    const stats = statSync(resolve(this.cwd, path), { throwIfNoEntry: false });
+    return stats?.isDirectory() === true ? "directory" : stats === undefined ? undefined : "file";
   }
 }
 

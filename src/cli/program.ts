@@ -207,12 +207,16 @@ function addSession(program: Command, lazily: Lazily): void {
     .option("--json", JSON_HELP)
     .action(lazily(async () => (await import("./commands/session.ts")).list));
   envFile(
-    add(sessions, "delete <id...>", "release sessions; their files are gone then", ["session delete session-0a1b"]),
+    add(sessions, "delete <id...>", "release sessions, by id or name; their files are gone then", [
+      "session delete session-0a1b",
+    ]),
   )
     .option("--json", JSON_HELP)
     .action(lazily(async () => (await import("./commands/session.ts")).remove));
   envFile(
-    add(sessions, "keep-alive <id...>", "push the idle release of sessions away", ["session keep-alive session-0a1b"]),
+    add(sessions, "keep-alive <id...>", "push the idle release of sessions away, by id or name", [
+      "session keep-alive session-0a1b",
+    ]),
   )
     .option("--json", JSON_HELP)
     .action(lazily(async () => (await import("./commands/session.ts")).keepAlive));

@@ -38,7 +38,8 @@ export async function restore(
   own: Options = {},
 ): Promise<number> {
   if (name === "") throw new UsageError("which backup?", { hint: "list them with: agb-sync backups list" });
-  return await withTransport(context, own.manifest, own, async (transport) => {
+  const { manifest, options: wished } = context.sortOut(own.manifest, own);
+  return await withTransport(context, manifest, wished, async (transport) => {
     context.whenInterrupted = "some paths may have been restored; restore again to finish";
     const wanted = paths.map((path) => workspacePath(path));
     const { lockTimeout } = own;

@@ -1,11 +1,12 @@
-import { UsageError } from "../../errors.ts";
+import { hasCode, TransportError, UsageError } from "../../errors.ts";
 import type { SessionSpec } from "../../manifest/manifest.ts";
 import { plural } from "../../plural.ts";
 import { openAccount, reachSession } from "../../transport/agb/open-agb-session.ts";
 import { printable } from "../../tree/printable.ts";
 import type { Context } from "../context.ts";
-import { exitCodes } from "../exit-code.ts";
+import { exitCodeOf, exitCodes } from "../exit-code.ts";
 
+type Account = ReturnType<typeof openAccount>;
 type JsonOption = { readonly json?: boolean };
 type CreateOptions = JsonOption & { readonly image?: string; readonly name?: string };
 type ListOptions = JsonOption & { readonly label?: readonly string[] };
@@ -37,26 +38,68 @@ export async function list(context: Context, options: ListOptions): Promise<numb
   });
 }
 
-/** Releases sessions; one that is gone already counts as released. */
+/** Releases sessions, by id or name. What names none is said, with exit 69; the others are released nevertheless. */
 export async function remove(context: Context, ids: readonly string[], options: JsonOption = {}): Promise<number> {
-  return await withAccount(context, async ({ sessions }) => {
-    context.whenInterrupted = "some sessions may be gone, see: agb-sync session list";
-    for (const id of ids) {
-      await sessions.release(id, context.signal);
-      if (options.json === true) context.console.printData({ type: "session", sessionId: id, outcome: "deleted" });
-      else context.console.print(`Deleted ${printable(id)}.`);
-    }
+  context.whenInterrupted = "some sessions may be gone, see: agb-sync session list";
+  return await forEachNamed(context, ids, async ({ sessions }, sessionId, shown) => {
+    await sessions.release(sessionId, context.signal);
+    if (options.json === true) context.console.printData({ type: "session", sessionId, outcome: "deleted" });
+    else context.console.print(`Deleted ${shown}.`);
   });
 }
 
-/** Pushes the idle release of sessions away. */
+/** Pushes the idle release of sessions away, by id or name. */
 export async function keepAlive(context: Context, ids: readonly string[], options: JsonOption = {}): Promise<number> {
-  return await withAccount(context, async ({ sessions }) => {
-    for (const id of ids) {
-      await sessions.keepAlive(id, context.signal);
-      if (options.json === true) context.console.printData({ type: "session", sessionId: id, outcome: "kept-alive" });
-      else context.console.print(`Kept ${printable(id)} alive.`);
+  return await forEachNamed(context, ids, async ({ sessions }, sessionId, shown) => {
+    await sessions.keepAlive(sessionId, context.signal);
+    if (options.json === true) context.console.printData({ type: "session", sessionId, outcome: "kept-alive" });
+    else context.console.print(`Kept ${shown} alive.`);
+  });
+}
+
+/** Looks before it works: the service takes any id for one that it has released. */
+async function forEachNamed(
+  context: Context,
+  named: readonly string[],
+  work: (account: Account, sessionId: string, shown: string) => Promise<void>,
+): Promise<number> {
+  let code: number = exitCodes.done;
+  await withAccount(context, async (account) => {
+    for (const word of named) {
+      try {
+        const sessionId = await idOf(account, word, context.signal);
+        const shown = sessionId === word ? sessionId : `${sessionId} (${word})`;
+        await work(account, sessionId, printable(shown));
+      } catch (error) {
+        if (!hasCode(error, "SESSION_NOT_FOUND", "SESSION_GONE", "USAGE")) throw error;
+        code = exitCodeOf(error);
+        context.console.fail(error, code);
+      }
     }
+  });
+  return code;
+}
+
+/** The id of the live session of that id or, there being none, of that name. */
+async function idOf({ sessions }: Account, word: string, signal: AbortSignal): Promise<string> {
+  try {
+    if (word !== "") return (await sessions.attach(word, signal)).sessionId;
+  } catch (error) {
+    if (!hasCode(error, "SESSION_NOT_FOUND")) throw error;
+  }
+  const [first, ...others] = word === "" ? [] : await sessions.allNamed(word, signal);
+  if (first === undefined) {
+    throw new TransportError(
+      "SESSION_NOT_FOUND",
+      `there is no live session with the id or the name ${JSON.stringify(word)}`,
+      {
+        hint: "list the live ones with: agb-sync session list",
+      },
+    );
+  }
+  if (others.length === 0) return first;
+  throw new UsageError(`${others.length + 1} live sessions have the name ${word}: ${[first, ...others].join(", ")}`, {
+    hint: "name them by their ids",
   });
 }
 
@@ -76,10 +119,7 @@ function parseLabel(text: string): readonly [string, string] {
   throw new UsageError(`--label ${JSON.stringify(text)} is not of the form key=value`);
 }
 
-async function withAccount(
-  context: Context,
-  work: (account: ReturnType<typeof openAccount>) => Promise<void>,
-): Promise<number> {
+async function withAccount(context: Context, work: (account: Account) => Promise<void>): Promise<number> {
   context.listenForSignals();
   context.warnOfEnvFiles();
   const account = openAccount(context);

@@ -109,6 +109,21 @@ export class AgbSessions {
     return undefined;
   }
 
+  /** The ids of the live sessions that were made under this name. */
+  async allNamed(name: string, signal: AbortSignal): Promise<readonly string[]> {
+    const ids: string[] = [];
+    for (const { sessionId } of await this.list({ [NAME_LABEL]: name }, signal)) {
+      try {
+        // A list may be behind (protocol §4.2).
+        await this.attach(sessionId, signal);
+        ids.push(sessionId);
+      } catch (error) {
+        if (!hasCode(error, "SESSION_NOT_FOUND")) throw error;
+      }
+    }
+    return ids;
+  }
+
   /** All live sessions with these labels, over all pages. */
   async list(labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<readonly ListedSession[]> {
     const found: ListedSession[] = [];
