@@ -18,6 +18,7 @@ async function connectLocally(options: ConnectOptions, directory: string): Promi
     id: sessionId,
     kind: "embedded",
     origin: "attached",
+    localDirectory: directory,
     openWorkspace(root) {
       const transport = new EmbeddedTransport({ directory, root });
       return {

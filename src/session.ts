@@ -33,6 +33,8 @@ export interface Session {
   readonly kind: "embedded" | "agb";
   /** How it was come by. */
   readonly origin: "attached" | "found" | "created";
+  /** Where it lies on this machine, if it does. */
+  readonly localDirectory?: string;
   /** The files below `root`. Call `close` on the session, not on the transport. */
   openWorkspace(root: string): Workspace;
   /** Pushes the idle release away; does nothing for an embedded session. */

@@ -17,6 +17,8 @@ import { versionOf } from "./file-version.ts";
 import { ignoreMatcher } from "./ignore-matcher.ts";
 import { localContent, readLocalFile, SourceChangedError } from "./local-file.ts";
 import { isGone, lookAtSource } from "./look-at-source.ts";
+import type { OwnDirectories } from "./own-directories.ts";
+import { identitiesOf } from "./own-directories.ts";
 import { readTemplate } from "./read-template.ts";
 import type { SourceCache } from "./source-cache.ts";
 import type { SourceHolder } from "./source-holder.ts";
@@ -34,6 +36,8 @@ export type ReadOptions = {
   readonly lookAt?: typeof lookAtSource;
   /** What needs the id of a session is told in `waiting` instead of ending the reading: for checks without a session. */
   readonly toleratesWaiting?: boolean;
+  /** Directories that agb-sync keeps for itself. */
+  readonly own?: OwnDirectories;
   /** Only some directories of the trees are read: where links lead is known to the caller alone. */
   readonly isPart?: boolean;
   /** Walks a tree; default {@link walkSourceTree}. */
@@ -179,7 +183,8 @@ class SourceReader {
   #walk(spec: TreeSpec): SourceWalk | undefined {
     const { walk } = this.#options;
     try {
-      return walk?.(spec) ?? walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore), this.#manifest.file);
+      const own = identitiesOf(this.#options.own ?? { sessions: [], caches: [] });
+      return walk?.(spec) ?? walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore), this.#manifest.file, { own });
     } catch (error) {
       if (this.#options.toleratesMissingTrees !== true || !hasCode(error, "SOURCE_MISSING")) throw error;
       this.#emptyTrees.push({ source: spec.source, path: spec.path, missing: error });

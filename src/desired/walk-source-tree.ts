@@ -10,6 +10,8 @@ import { GitignoreStack } from "./gitignore-stack.ts";
 import type { IgnoreMatcher } from "./ignore-matcher.ts";
 import { ignoreMatcher } from "./ignore-matcher.ts";
 import { isGone, lookAtSource } from "./look-at-source.ts";
+import type { DirectoryIdentities } from "./own-directories.ts";
+import { EMULATOR_FILE, SESSION_FILE } from "./own-directories.ts";
 import type { SourceDoor } from "./source-door.ts";
 import { enterSourceDirectory, MovedSourceError } from "./source-door.ts";
 import type { SourceHolder } from "./source-holder.ts";
@@ -39,6 +41,8 @@ export type WalkOptions = {
   readonly holder?: SourceHolder;
   /** Looks at the tree itself; default {@link lookAtSource}. */
   readonly lookAt?: typeof lookAtSource;
+  /** Directories that agb-sync keeps for itself: left out wherever they turn up. */
+  readonly own?: DirectoryIdentities;
   /** Why a directory must not be entered; undefined when it may be. */
   readonly bar?: (localPath: string) => string | undefined;
   /** Without it the whole tree is walked. */
@@ -53,6 +57,8 @@ export type WalkOnly = {
   readonly isKnown: (localPath: string) => boolean;
 };
 
+/** Where \`--local\` without a directory keeps its session, below the state directory. */
+const DEFAULT_SESSION = join("local", SESSION_FILE);
 /** More entries than this in one tree are a mistake (a home directory, a whole disk). */
 const MAX_ENTRIES = 500_000;
 
@@ -95,6 +101,8 @@ class Walk {
   readonly #held: WorkspacePath[] = [];
   readonly #unreadable: string[] = [];
   readonly #warnings: string[] = [];
+  /** Directories of agb-sync's own that were met. */
+  #ownCount = 0;
 
   /** `top`: the tree itself may be reached through a link; what is in it may not leave it. */
   constructor(spec: TreeSpec, top: string, isIgnored: IgnoreMatcher, place: string, options: WalkOptions) {
@@ -146,10 +154,11 @@ class Walk {
     for (const child of children) {
       const innerPath = inner === "" ? child.name : `${inner}/${child.name}`;
       const place = childPath(path, child.name);
-      if (inner === "" && path === "" && child.name === STATE_DIRECTORY) continue;
       if (this.#isIgnored(place, child.isDirectory())) continue;
       if (this.#isLeftOut(child, innerPath, gitignore)) this.#leftOut.push(place);
-      else {
+      else if (this.#isOwn(door, child, `${localPath}${sep}${child.name}`)) {
+        if (!isStatePath(place)) this.#leftOut.push(place);
+      } else {
         const at = { inner: innerPath, path: place, localPath: `${localPath}${sep}${child.name}` };
         this.#take(door, child, at, gitignore);
       }
@@ -160,6 +169,25 @@ class Walk {
     const isDirectory = child.isDirectory();
     if (this.#spec.gitignore && (child.name === ".git" || gitignore.isIgnored(inner, isDirectory))) return true;
     return this.#isExcluded(inner, isDirectory);
+  }
+
+  /** What agb-sync itself keeps, sessions on this machine first of all, which would come back with every apply (S46). */
+  #isOwn(door: SourceDoor, child: Dirent, localPath: string): boolean {
+    const { name } = child;
+    if (!child.isDirectory()) return name === SESSION_FILE || name === EMULATOR_FILE;
+    const isThere = (inner: string) => statsOrNone(() => door.look(join(name, inner)))?.isFile() === true;
+    const isState = name === STATE_DIRECTORY;
+    const { own } = this.#options;
+    const stats = own === undefined || own.size === 0 ? undefined : statsOrNone(() => door.look(name));
+    const kind = stats === undefined ? undefined : own?.get(`${stats.dev} ${stats.ino}`);
+    const hasSession = isThere(SESSION_FILE) || isThere(EMULATOR_FILE) || (isState && isThere(DEFAULT_SESSION));
+    if (hasSession || kind === "sessions") {
+      const what = hasSession ? "holds a session of agb-sync" : "is kept by agb-sync itself";
+      this.#warnings.push(`${localPath} ${what} and is left out; name it in ignore: and this is not said again`);
+    }
+    const isOwn = isState || hasSession || kind !== undefined;
+    if (isOwn) this.#ownCount += 1;
+    return isOwn;
   }
 
   /** The rules that hold in a directory before its own `.gitignore` is read. */
@@ -213,8 +241,14 @@ class Walk {
       );
     }
     if (child.isDirectory()) {
+      const [before, own] = [this.#entries.length, this.#ownCount];
       this.#entries.push({ kind: "directory", path, localPath });
       if (this.#options.only?.isKnown(localPath) !== true) this.#visit(inner, path, localPath, gitignore);
+      // Made for what is left out, such as `build` by `--local build/session`: the next plan would want it.
+      if (this.#ownCount > own && this.#entries.length === before + 1) {
+        this.#entries.pop();
+        this.#leftOut.push(path);
+      }
     } else if (child.isFile()) {
       const version = this.#versionOf(door, child.name, localPath);
       if (version !== undefined && !this.#isTemporary(path, localPath, version))
@@ -313,6 +347,15 @@ class Walk {
     this.#warnings.push(
       error instanceof MovedSourceError ? error.message : `${localPath} cannot be listed: ${messageOf(error)}`,
     );
+  }
+}
+
+/** Undefined for what cannot be looked at: entering it says why. */
+function statsOrNone(look: () => Stats): Stats | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,6 +1,7 @@
-import { accessSync, constants, mkdirSync, mkdtempSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, mkdtempSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { EMULATOR_FILE } from "../desired/own-directories.ts";
 import { UsageError } from "../errors.ts";
 import { errnoOf, SessionFilesError, strerror } from "./session-files-error.ts";
 
@@ -14,6 +15,8 @@ export function prepareRoot(wanted: string | undefined): string {
     const root = directory ?? mkdtempSync(join(tmpdir(), "agb-emulator-"));
     for (const path of [root, join(root, "sessions"), join(root, "objects")]) makeDirectory(path);
     accessSync(root, constants.W_OK | constants.X_OK);
+    // By this, sources that hold this directory know that it is none of theirs.
+    writeFileSync(join(root, EMULATOR_FILE), "files of an agb-sync emulator\n");
     return root;
   } catch (error) {
     const errno = errnoOf(error);

@@ -3,6 +3,7 @@ import { estimateRequests } from "../apply/estimate-requests.ts";
 import { unwritableContents } from "../apply/unwritable-contents.ts";
 import type { Desired } from "../desired/desired.ts";
 import { ignoreMatcher } from "../desired/ignore-matcher.ts";
+import { checkSourcesOutside, sessionDirectories } from "../desired/own-directories.ts";
 import { readSources } from "../desired/read-sources.ts";
 import { openStoredSourceCache } from "../desired/stored-source-cache.ts";
 import { UsageError } from "../errors.ts";
@@ -43,6 +44,8 @@ export async function makePlan(
   const manifest = forSession(given, session.id);
   const workspace = session.openWorkspace(manifest.root);
   const { transport } = workspace;
+  const ours = sessionDirectories(session.localDirectory, manifest.root);
+  for (const written of ours.slice(1)) checkSourcesOutside(manifest, written);
   const phase = phases(options, workspace);
   const early =
     session.origin === "created" && known === undefined
@@ -57,7 +60,7 @@ export async function makePlan(
       ? beginScan(workspace, strategy, { ignorePatterns: manifest.ignore, cacheDirectory })
       : undefined;
   const [desired, features] = await Promise.all([
-    phase("sources", () => options.sources ?? readLocalSources(manifest, options)),
+    phase("sources", () => options.sources ?? readLocalSources(manifest, options, ours)),
     transport.features(options.signal),
   ]).catch((error: unknown) => {
     begun?.discard();
@@ -181,8 +184,10 @@ function refuseUnknownSettlements(settlements: Settlements | undefined, trees: T
 export async function readLocalSources(
   manifest: Manifest,
   { signal, cacheDirectory, checksum }: Pick<ReconcileOptions, "signal" | "cacheDirectory" | "checksum">,
+  ours: readonly string[] = [],
 ): Promise<Desired> {
-  const options = { signal, toleratesMissingTrees: true };
+  const own = { sessions: ours, caches: cacheDirectory === undefined ? [] : [cacheDirectory] };
+  const options = { signal, own, toleratesMissingTrees: true };
   if (cacheDirectory === undefined || checksum === true) return await readSources(manifest, options);
   const { cache, save } = openStoredSourceCache(cacheDirectory, manifest);
   const desired = await readSources(manifest, { ...options, cache });

@@ -2,6 +2,8 @@ import { basename, dirname, join } from "node:path";
 import type { Desired } from "../desired/desired.ts";
 import { ignoreMatcher } from "../desired/ignore-matcher.ts";
 import { isGone } from "../desired/look-at-source.ts";
+import type { OwnDirectories } from "../desired/own-directories.ts";
+import { identitiesOf } from "../desired/own-directories.ts";
 import { readSources } from "../desired/read-sources.ts";
 import { SourceCache } from "../desired/source-cache.ts";
 import type { SourceWalk, WalkOnly } from "../desired/walk-source-tree.ts";
@@ -39,6 +41,8 @@ export type Look = {
 export type SourcesOptions = {
   readonly signal: AbortSignal;
   readonly held: HeldSources;
+  /** Directories that agb-sync keeps for itself, as far as they are known by now. */
+  readonly own: () => OwnDirectories;
   /** The manifest's own file, to be watched too. */
   readonly manifestFile: string | undefined;
 };
@@ -262,7 +266,8 @@ export class WatchedSources {
 
   #walk(manifest: Manifest, tree: TreeSpec, only?: WalkOnly): SourceWalk {
     const { look: lookAt, bar } = this.#pinned;
-    const options = { holder: this.#options.held, lookAt, bar, ...(only === undefined ? {} : { only }) };
+    const own = identitiesOf(this.#options.own());
+    const options = { holder: this.#options.held, own, lookAt, bar, ...(only === undefined ? {} : { only }) };
     return walkSourceTree(tree, ignoreMatcher(manifest.ignore), manifest.file, options);
   }
 

@@ -92,7 +92,11 @@ export class Watcher {
     this.#clock = clock;
     this.#unsettled = new UnsettledFiles(clock, debounceMs, maxWaitMs);
     this.#held = new HeldSources(this.#unsettled, (path) => this.#known?.base.entries.get(path)?.entry);
-    this.#sources = new WatchedSources({ signal, held: this.#held, manifestFile: options.manifestFile });
+    const { manifestFile, cacheDirectory } = options;
+    const named = (directory: string | undefined) => (directory === undefined ? [] : [directory]);
+    const caches = named(cacheDirectory);
+    const own = () => ({ sessions: named(this.#session?.localDirectory), caches });
+    this.#sources = new WatchedSources({ signal, held: this.#held, own, manifestFile });
     this.#commands = new CommandRunner(options.onEvent);
     this.#git = new GitWork(clock);
     this.#backoff = new Backoff(clock);

@@ -11,11 +11,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { SESSION_FILE } from "../../desired/own-directories.ts";
 import { hasCode, hasErrno, TransportError } from "../../errors.ts";
 import { digestOf, hexOf } from "../../tree/digest.ts";
 import { renameWithoutReplacing } from "./rename-without-replacing.ts";
-
-const SESSION_FILE = ".agb-sync-session";
 
 /** `directory` without links on the way, also while it, or what is above it, does not exist yet. */
 export function realDirectory(directory: string): string {
