@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { tmpdir } from "node:os";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
@@ -20,7 +21,8 @@ export function start(args: readonly string[], { cwd, env = {}, stdin }: RunOpti
   // Without `--`, Node takes an --env-file for its own even behind the program's name.
   const child = spawn(process.execPath, ["--", cliPath, ...args], {
     cwd,
-    env: { PATH: process.env["PATH"] ?? "", HOME: cwd, NO_COLOR: "1", ...env },
+    // TMPDIR: what it leaves there goes with the run, and whoever is left is known by it.
+    env: { PATH: process.env["PATH"] ?? "", TMPDIR: tmpdir(), HOME: cwd, NO_COLOR: "1", ...env },
     stdio: ["pipe", "pipe", "pipe"],
   });
   child.stdin?.end(stdin ?? "");

@@ -32,8 +32,8 @@ const codes = { SIGKILL: null, SIGINT: 130, SIGTERM: 143 } as const;
 
 const kinds: readonly { name: string; strategy: string; options: EmulatorOptions; every: number }[] = [
   { name: "AGB with shell, batch", strategy: "batch", options: {}, every: 1 },
-  { name: "AGB with shell, steps", strategy: "steps", options: {}, every: 7 },
-  { name: "AGB without shell, steps", strategy: "steps", options: { missingTools: ["shell", "run_code"] }, every: 11 },
+  { name: "AGB with shell, steps", strategy: "steps", options: {}, every: 19 },
+  { name: "AGB without shell, steps", strategy: "steps", options: { missingTools: ["shell", "run_code"] }, every: 23 },
 ];
 
 const tally: string[] = [];

@@ -10,7 +10,7 @@ import { apply } from "../../src/reconcile/apply-plan.ts";
 import type { Session } from "../../src/session.ts";
 import { kinds, openOn, sharedEmulator } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";
-import { triesAll } from "../helpers/tries-all.ts";
+import { thorough } from "../helpers/tries-all.ts";
 import { layOut, manifestOf, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 /** Bytes that do not compress, the same for the same seed. */
@@ -22,10 +22,8 @@ function noise(seed: number): Buffer {
 
 const signal = new AbortController().signal;
 const patient = { attempts: 12, baseDelayMs: 1, maxDelayMs: 3, maxRetryAfterMs: 2000 };
-/** Sessions in which rounds are quick go through all of them always. */
-const goesAllRounds = (name: string) => triesAll || name.startsWith("embedded");
-const LONGEST_MS = triesAll ? 1_200_000 : 180_000;
-const rounds = Number(process.env["FAULT_ROUNDS"] ?? 20);
+const LONGEST_MS = thorough(180_000, 1_200_000);
+const rounds = Number(process.env["FAULT_ROUNDS"] ?? thorough(6, 60));
 
 describe("random faults", () => {
   it.each(["batch", "steps"] as const)(
@@ -72,7 +70,7 @@ describe.each(kinds)("$name", ({ strategy, open, name }) => {
     const directories = [temporaryDirectory(), temporaryDirectory()] as const;
     const contents = (who: number, round: number) =>
       Object.fromEntries(Array.from({ length: 4 }, (_, index) => [`f${index}`, `${who} ${round}`]));
-    for (let round = 0; round < (goesAllRounds(name) ? 50 : 4); round += 1) {
+    for (let round = 0; round < thorough(name.startsWith("embedded") ? 15 : 3, 50); round += 1) {
       directories.forEach((directory, who) => layOut(join(directory, "source"), contents(who, round)));
       const results = await Promise.allSettled(
         directories.map((directory) =>
@@ -111,7 +109,7 @@ describe.each(kinds)("$name", ({ strategy, open, name }) => {
         }
       }
     })();
-    for (let round = 1; round <= (goesAllRounds(name) ? 100 : 8); round += 1) {
+    for (let round = 1; round <= thorough(name.startsWith("embedded") ? 30 : 3, 100); round += 1) {
       layOut(source, { "sub/file": `${round}`, [`sub/new${round}`]: "x", "other/file": `${round}`, top: `${round}` });
       await apply(mirrorOf(directory), session, options).catch(() => undefined);
     }

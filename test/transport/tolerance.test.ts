@@ -6,6 +6,7 @@ import { apply } from "../../src/reconcile/apply-plan.ts";
 import { makePlan } from "../../src/reconcile/make-plan.ts";
 import { openOn, sharedEmulator } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";
+import { thorough } from "../helpers/tries-all.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const signal = new AbortController().signal;
@@ -60,7 +61,7 @@ async function tryOut(options: EmulatorOptions): Promise<readonly unknown[]> {
   const directory = temporaryDirectory();
   const bytes = Buffer.from(Array.from({ length: 200_000 }, (_, index) => (index * 7919 + (index >> 8)) % 256));
   const many = Object.fromEntries(
-    Array.from({ length: 60 }, (_, index) => [`many/d${index % 7}/f${index}`, `${index}\n`]),
+    Array.from({ length: thorough(14, 60) }, (_, index) => [`many/d${index % 7}/f${index}`, `${index}\n`]),
   );
   const before = {
     ...many,

@@ -1,0 +1,2 @@
+/** Removes a directory with everything in it, closed directories too. */
+export function removeTree(directory: string): void;
