@@ -306,7 +306,27 @@ export class StepRun {
   ): Promise<void> {
     const keepAt = step.before === undefined ? undefined : await this.#placeFor(step, index);
     const options = keepAt === undefined ? { replace: false } : { replace: true, keepAt };
-    await this.#inWritable(step.path, () => this.#move(staged, step.path, options));
+    try {
+      await this.#inWritable(step.path, () => this.#move(staged, step.path, options));
+    } catch (error) {
+      if (keepAt !== undefined) await this.#putBack(keepAt, step.path);
+      throw error;
+    }
+  }
+
+  /**
+   * Where files cannot be put over one another, the old one has gone aside when the new one fails to come: it comes back,
+   * also after a stop (S2). A session that does not answer any more leaves it to the next apply.
+   */
+  async #putBack(keptAt: WorkspacePath, path: WorkspacePath): Promise<void> {
+    const signal = AbortSignal.timeout(30_000);
+    try {
+      if ((await this.#transport.stat(path, signal)) !== undefined) return;
+      if ((await this.#transport.stat(keptAt, signal)) === undefined) return;
+      await this.#transport.move(keptAt, path, { replace: false }, signal);
+    } catch {
+      // What went wrong first is what is told.
+    }
   }
 
   async #remove(step: Extract<Step, { op: "delete" }>, index: number): Promise<void> {

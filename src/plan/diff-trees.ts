@@ -133,7 +133,13 @@ class Differ {
       const enforced = wanted.kind !== "directory" || policy?.declaredMode === true;
       if (enforced && !sameMode(wanted, found)) {
         this.#changes.push({ path, before: found, after: wanted, foreign: false });
-      } else if (known === undefined || known.keptOver !== undefined || !sameContent(known.entry, found)) {
+      } else if (
+        known === undefined ||
+        known.keptOver !== undefined ||
+        !sameContent(known.entry, found) ||
+        // A run that was cut off may have set a mode and not recorded it: base would call it drift for ever.
+        (enforced && !sameMode(known.entry, found))
+      ) {
         this.#baseChanges.push({ path, after: { entry: found } });
       }
       return;

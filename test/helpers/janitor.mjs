@@ -34,7 +34,7 @@ function open(directory) {
   }
 }
 
-/** @param {() => string | Buffer} read */
+/** @param {() => { toString(): string }} read */
 function safely(read) {
   try {
     return read().toString();

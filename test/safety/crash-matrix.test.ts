@@ -1,23 +1,29 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
 import type { Action } from "../../src/emulator/action.ts";
 import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
+import { hasCode } from "../../src/errors.ts";
 import { apply } from "../../src/reconcile/apply-plan.ts";
 import { makePlan } from "../../src/reconcile/make-plan.ts";
 import type { Session } from "../../src/session.ts";
 import { breakLock } from "../../src/state/lock.ts";
+import { isKept, untrueOutcomes, untrueRecords } from "../helpers/against-disk.ts";
 import { look } from "../helpers/look.ts";
-import { triesAll } from "../helpers/tries-all.ts";
+import { thorough } from "../helpers/tries-all.ts";
+import type { Local } from "../helpers/workspace.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const signal = new AbortController().signal;
 /** Calls are repeated at once, so that a matrix of hundreds of cases takes seconds. */
 const retryPolicy = { attempts: 4, baseDelayMs: 1, maxDelayMs: 2, maxRetryAfterMs: 5 };
 
-const before = {
+const before: Readonly<Record<string, Local>> = {
+  "run.sh": { bytes: "#!/bin/sh\n", mode: 0o644 },
+  "tool.sh": { bytes: "old tool\n", mode: 0o755 },
   "keep.txt": "the same before and after\n",
   "edit.txt": "old\n",
   "gone.txt": "to be deleted\n",
@@ -25,7 +31,9 @@ const before = {
   "from/name.txt": "moves without its bytes being sent\n",
   "theirs.txt": "will be edited in the session\n",
 };
-const after = {
+const after: Readonly<Record<string, Local>> = {
+  "run.sh": { bytes: "#!/bin/sh\n", mode: 0o755 },
+  "tool.sh": { bytes: "new tool\n", mode: 0o644 },
   "keep.txt": "the same before and after\n",
   "edit.txt": "new bytes\n".repeat(40),
   "to/name.txt": "moves without its bytes being sent\n",
@@ -34,15 +42,36 @@ const after = {
   "created/two.txt": "2\n",
 };
 
-type Kind = { readonly name: string; readonly strategy: "steps" | "batch"; readonly options: EmulatorOptions };
+/** What somebody put there: left alone, in conflict, or overwritten because its entry says so. */
+const foreign = { "theirs.txt": "edited by an agent\n", "made/by-agent.txt": "unmanaged\n" };
+const SEIZED = "written by an agent, and declared\n";
+const seizing = 'files: [{ path: seized.txt, content: "declared\\n", onConflict: overwrite }]\n';
+
+type Kind = {
+  readonly name: string;
+  readonly strategy: "steps" | "batch";
+  readonly options: EmulatorOptions;
+  /** Which part of the cases is tried: one of so many, in `npm test` and in the exhaustive run. */
+  readonly oneOf: number;
+};
+const every = Number(process.env["CRASH_EVERY"] ?? 0);
 const kinds: readonly Kind[] = [
-  { name: "batch", strategy: "batch", options: {} },
-  { name: "steps with shell", strategy: "steps", options: {} },
-  { name: "steps without shell", strategy: "steps", options: { missingTools: ["shell", "run_code"] } },
+  { name: "batch", strategy: "batch", options: {}, oneOf: every || thorough(3, 1) },
+  { name: "steps with shell", strategy: "steps", options: {}, oneOf: every || thorough(96, 4) },
+  {
+    name: "steps without shell",
+    strategy: "steps",
+    options: { missingTools: ["shell", "run_code"] },
+    oneOf: every || thorough(48, 2),
+  },
 ];
 
-/** What may strike one request; `dead`: this request and all that follow never arrive, as if the client were killed. */
-const faults: readonly (Action | "dead")[] = [
+/**
+ * What may strike one request; `dead`: this request and all that follow never arrive, as if the client were killed.
+ * `second`: just before it another client applies the same.
+ */
+type Fault = Action | "dead" | "second";
+const faults: readonly Fault[] = [
   "drop-before",
   "drop-after",
   "half",
@@ -55,23 +84,35 @@ const faults: readonly (Action | "dead")[] = [
   "disk-full",
   "expire",
   "dead",
+  "second",
 ];
+const starts = ["in place", "a fresh root"] as const;
+const cases = kinds.flatMap((kind) => starts.map((start) => ({ ...kind, start })));
 
 const tally: string[] = [];
 afterAll(() => process.stdout.write(`${tally.join("\n")}\n`));
 
-describe.each(kinds)("crash matrix: $name (S2, S6, S7, S8, S11, S20, S31, S34)", ({ name, strategy, options }) => {
-  it("survives every fault at every request", { timeout: triesAll ? 1_200_000 : 300_000 }, async () => {
-    let strike: { readonly at: number; readonly fault: Action | "dead" } | undefined;
+describe.each(cases)("crash matrix: $name, $start (S2, S6, S7, S8, S11, S19, S20, S22, S31, S34)", (kind) => {
+  const { name, strategy, options, start, oneOf } = kind;
+  const modes = options.missingTools === undefined;
+  const isFresh = start === "a fresh root";
+
+  it("survives every fault at every request", { timeout: thorough(300_000, 1_200_000) }, async () => {
+    let strike: { readonly at: number; readonly fault: Fault } | undefined;
     let count = -1;
+    let second: (() => Promise<unknown>) | undefined;
     const emulator = await startEmulator({
       ...options,
-      onRequest: () => {
+      onRequest: async () => {
         if (count < 0) return undefined;
         const index = count++;
         if (strike === undefined) return undefined;
         if (strike.fault === "dead") return index >= strike.at ? "drop-before" : undefined;
-        return index === strike.at ? strike.fault : undefined;
+        if (index !== strike.at) return undefined;
+        if (strike.fault !== "second") return strike.fault;
+        count = -1;
+        await second?.();
+        return undefined;
       },
     });
     const env = { AGB_API_KEY: emulator.apiKey, AGB_ENDPOINT: emulator.url };
@@ -86,71 +127,97 @@ describe.each(kinds)("crash matrix: $name (S2, S6, S7, S8, S11, S20, S31, S34)",
     const settings = { strategy, signal, allowMassDelete: true, lockTimeoutMs: 0 } as const;
     const directory = temporaryDirectory();
     const source = join(directory, "source");
+    const declared = () => mirrorOf(directory, seizing);
 
-    /** A session as the first apply left it, with one file edited and one added by somebody else. */
+    /** A session as the first apply left it, with files edited and added by somebody else; or an empty one. */
     const prepare = async () => {
-      layOut(source, before);
       const session = await reach();
       const root = join(emulator.sessionRoot(session.id), "tmp/workspace");
-      await apply(mirrorOf(directory), session, settings);
-      writeFileSync(join(root, "theirs.txt"), "edited by an agent\n");
-      mkdirSync(join(root, "made"), { recursive: true });
-      writeFileSync(join(root, "made/by-agent.txt"), "unmanaged\n");
+      if (!isFresh) {
+        layOut(source, before);
+        await apply(mirrorOf(directory), session, settings);
+        for (const [path, text] of Object.entries({ ...foreign, "seized.txt": SEIZED })) {
+          mkdirSync(dirname(join(root, path)), { recursive: true });
+          writeFileSync(join(root, path), text);
+        }
+      }
       layOut(source, after);
       return { session, root };
     };
-    /** Old or new bytes at every declared path, and nobody else's byte touched. */
-    const check = (root: string) => {
-      for (const [path, text] of Object.entries(look(root, { modes: false }))) {
-        if (text === "directory") continue;
-        const bytes = readFileSync(join(root, path), "utf8");
-        const allowed = [read(before, path), read(after, path), read(foreign, path)];
-        expect(allowed, path).toContain(bytes);
+
+    /** Old or new bytes and mode at every declared path, nothing missing, and nobody else's byte touched. */
+    const check = (root: string, fault: Fault, label: string) => {
+      const found = existsSync(root) ? look(root, { modes }) : {};
+      const [old, wanted] = [isFresh ? {} : shown(before, modes), shown(after, modes)];
+      for (const path of new Set([...Object.keys(old), ...Object.keys(wanted)])) {
+        if (path in foreign && !isFresh) continue;
+        // File tools put nothing over a file: a client that died between two calls leaves the old bytes set aside alone.
+        const isAside = !modes && fault === "dead" && old[path] !== undefined && isKept(root, bytesOf(before[path]));
+        if (found[path] === undefined && isAside) continue;
+        expect([old[path], wanted[path]], `${label}: ${path}`).toContain(found[path]);
       }
+      for (const path of Object.keys(found)) {
+        const isKnown =
+          found[path]?.endsWith("directory") || path in { ...old, ...wanted, ...foreign, "seized.txt": 1 };
+        expect(isKnown, `${label}: ${path} came from nowhere`).toBe(true);
+      }
+      if (isFresh) return;
+      expect(found["from/name.txt"] ?? found["to/name.txt"], label).toBe(old["from/name.txt"]);
       for (const [path, text] of Object.entries(foreign)) expect(readFileSync(join(root, path), "utf8")).toBe(text);
+      const inPlace = existsSync(join(root, "seized.txt")) ? readFileSync(join(root, "seized.txt"), "utf8") : "";
+      expect(inPlace === SEIZED || isKept(root, SEIZED), `${label}: the agent's bytes`).toBe(true);
     };
+    const conflicts = isFresh ? [] : ["theirs.txt"];
     try {
       const { session, root } = await prepare();
       count = 0;
-      const whole = await apply(mirrorOf(directory), session, settings);
+      const whole = await apply(declared(), session, settings);
       const requests = count;
       count = -1;
-      const expected = look(root, { modes: false });
-      expect(whole.conflicts.map(({ path }) => path)).toEqual(["theirs.txt"]);
+      const expected = look(root, { modes });
+      expect(whole.conflicts.map(({ path }) => path)).toEqual(conflicts);
+      expect(untrueOutcomes(root, whole.outcomes, { modes })).toEqual([]);
       await session.close();
 
-      let cases = 0;
+      let tried = 0;
       const afterExpiry: object[] = [];
       for (let at = 0; at < requests; at += 1) {
         for (const [number, fault] of faults.entries()) {
-          // Every 24th case of the long matrices.
-          if (!triesAll && requests > 10 && (at * 5 + number) % 24 !== 0) continue;
-          cases += 1;
+          if ((at * 5 + number) % oneOf !== 0) continue;
+          tried += 1;
           const label = `${JSON.stringify(fault)} at request ${at}`;
           const prepared = await prepare();
+          const { id } = prepared.session;
+          second = async () => {
+            const other = await reach(id);
+            await apply(declared(), other, settings).catch((error: unknown) => {
+              if (!hasCode(error, "LOCKED", "STALE_PLAN")) throw error;
+            });
+            await other.close();
+          };
           strike = { at, fault };
           count = 0;
-          const outcome = await apply(mirrorOf(directory), prepared.session, settings).then(
+          const outcome = await apply(declared(), prepared.session, settings).then(
             (report) => ({ report }),
             (error: unknown) => ({ error }),
           );
           count = -1;
           strike = undefined;
-          const { id } = prepared.session;
           await prepared.session.close();
           if (fault === "expire") {
             afterExpiry.push(outcome);
             continue;
           }
-          if (fault === "disk-full") {
-            emulator.freeDisk(id);
-          }
-          check(prepared.root);
+          if (fault === "disk-full") emulator.freeDisk(id);
+          check(prepared.root, fault, label);
+          const outcomes = "report" in outcome ? outcome.report.outcomes : [];
+          const untrue = outcomes.length === 0 ? [] : untrueOutcomes(prepared.root, outcomes, { modes });
+          expect(untrue, label).toEqual([]);
           const again = await reach(id);
           // This process lives on, so its lock would count for a minute: what `agb-sync unlock` does.
           if (fault === "dead" || fault === "lie")
             await breakLock(again.openWorkspace("/tmp/workspace").transport, signal);
-          const report = await apply(mirrorOf(directory), again, { ...settings, lockTimeoutMs: 5000 }).catch(
+          const report = await apply(declared(), again, { ...settings, lockTimeoutMs: 5000 }).catch(
             (error: unknown) => {
               throw new Error(`after ${label}`, { cause: error });
             },
@@ -158,27 +225,39 @@ describe.each(kinds)("crash matrix: $name (S2, S6, S7, S8, S11, S20, S31, S34)",
           expect(
             report.conflicts.map(({ path }) => path),
             label,
-          ).toEqual(["theirs.txt"]);
-          expect(withoutDirectories(look(prepared.root, { modes: false })), label).toEqual(
-            withoutDirectories(expected),
-          );
-          expect((await makePlan(mirrorOf(directory), again, settings)).plan.steps, label).toEqual([]);
+          ).toEqual(conflicts);
+          expect(withoutDirectories(look(prepared.root, { modes })), label).toEqual(withoutDirectories(expected));
+          expect(untrueOutcomes(prepared.root, report.outcomes, { modes }), label).toEqual([]);
+          expect(untrueRecords(prepared.root, { modes }), label).toEqual(conflicts);
+          expect(isFresh || isKept(prepared.root, SEIZED), `${label}: the agent's bytes in the backup`).toBe(true);
+          expect((await makePlan(declared(), again, settings)).plan.steps, label).toEqual([]);
           await again.close();
           rmSync(dirname(dirname(prepared.root)), { recursive: true, force: true });
         }
       }
       expect(afterExpiry.filter((outcome) => !("error" in outcome))).toEqual([]);
-      tally.push(`crash matrix, ${name}: ${requests} requests x ${faults.length} faults, ${cases} tried and survived`);
+      tally.push(
+        `crash matrix, ${name}, ${start}: ${requests} requests x ${faults.length} faults, ${tried} tried and survived`,
+      );
     } finally {
       await emulator.close();
     }
   });
 });
 
-const foreign = { "theirs.txt": "edited by an agent\n", "made/by-agent.txt": "unmanaged\n" };
+function bytesOf(what: Local | undefined): string {
+  return typeof what === "string" ? what : what !== undefined && "bytes" in what ? String(what.bytes) : "";
+}
 
-function read(tree: Readonly<Record<string, string>>, path: string): string | undefined {
-  return tree[path];
+/** What `look` shows of a tree that is laid out. */
+function shown(tree: Readonly<Record<string, Local>>, modes: boolean): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(tree).map(([path, what]) => {
+      const mode = typeof what === "object" && "mode" in what && what.mode !== undefined ? what.mode : 0o644;
+      const digest = createHash("sha256").update(bytesOf(what)).digest("hex");
+      return [path, `${modes ? `${mode.toString(8)} ` : ""}${digest}`];
+    }),
+  );
 }
 
 /** Without a shell empty directories cannot be removed; whether one is left depends on where the fault struck. */
