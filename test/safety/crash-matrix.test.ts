@@ -245,6 +245,50 @@ describe.each(cases)("crash matrix: $name, $start (S2, S6, S7, S8, S11, S19, S20
   });
 });
 
+describe("a client without a shell that dies between two requests", () => {
+  const replaced = { "edit.txt": "old\n", "seized.txt": SEIZED };
+
+  it.each(Object.entries(replaced))(
+    "leaves %s to the next apply, and its bytes where they are kept (S2, S19)",
+    async (path, old) => {
+      let isArmed = false;
+      let isDead = false;
+      const emulator = await startEmulator({
+        missingTools: ["shell", "run_code"],
+        onRequest: ({ tool, args }) => {
+          isDead ||= isArmed && tool === "move_file" && args?.["destination"] === `/tmp/workspace/${path}`;
+          return isDead ? "drop-before" : undefined;
+        },
+      });
+      try {
+        const directory = temporaryDirectory();
+        const env = { AGB_API_KEY: emulator.apiKey, AGB_ENDPOINT: emulator.url };
+        const spec = { image: "agb-code-space-1", labels: {} };
+        const session = await connect({ env, cwd: "/", signal, retryPolicy, spec });
+        const root = join(emulator.sessionRoot(session.id), "tmp/workspace");
+        layOut(join(directory, "source"), before);
+        await apply(mirrorOf(directory), session, { strategy: "steps", signal });
+        writeFileSync(join(root, "seized.txt"), SEIZED);
+        layOut(join(directory, "source"), { ...before, "edit.txt": "new\n" });
+        isArmed = true;
+        await expect(apply(mirrorOf(directory, seizing), session, { strategy: "steps", signal })).rejects.toThrow(/./);
+        isArmed = isDead = false;
+        expect([existsSync(join(root, path)), isKept(root, old)]).toEqual([false, true]);
+
+        const again = await connect({ env, cwd: "/", signal, retryPolicy, sessionId: session.id });
+        await breakLock(again.openWorkspace("/tmp/workspace").transport, signal);
+        await apply(mirrorOf(directory, seizing), again, { strategy: "steps", signal });
+        const bytes = ["edit.txt", "seized.txt"].map((name) => readFileSync(join(root, name), "utf8"));
+        expect(bytes).toEqual(["new\n", "declared\n"]);
+        expect(isKept(root, old)).toBe(true);
+        await Promise.all([session.close(), again.close()]);
+      } finally {
+        await emulator.close();
+      }
+    },
+  );
+});
+
 function bytesOf(what: Local | undefined): string {
   return typeof what === "string" ? what : what !== undefined && "bytes" in what ? String(what.bytes) : "";
 }
