@@ -1,8 +1,11 @@
 import type { StepResult } from "./apply/engine.ts";
+import type { RunSpec } from "./manifest/manifest.ts";
 import type { Conflict, Plan, Step } from "./plan/plan.ts";
 import type { CommandOutcome } from "./run/run-commands.ts";
+import type { BaseHeader } from "./state/base.ts";
 import type { Counters } from "./transport/transport.ts";
 import type { Digest } from "./tree/digest.ts";
+import type { WorkspacePath } from "./tree/workspace-path.ts";
 
 /** What an apply did, for people and machines. */
 export type ApplyReport = {
@@ -22,9 +25,15 @@ export type ApplyReport = {
   readonly verified: boolean;
   /** Digest of the declared tree; the same manifest and sources give the same digest. */
   readonly workspaceDigest: Digest;
+  /** Declared paths where the session's version stands, as `keep` left it. */
+  readonly kept: readonly WorkspacePath[];
   readonly backupPath: string | undefined;
   /** What became of the manifest's commands; empty when they were not due. */
   readonly commands: readonly CommandOutcome[];
+  /** Commands that are due and have not run to their end: the next apply runs them (S40). */
+  readonly owed: readonly RunSpec[];
+  /** What base came to say after the commit, when commands have run since. */
+  readonly recorded?: { readonly generation: number; readonly header: BaseHeader } | undefined;
   readonly counters: Readonly<Counters>;
   readonly durationMs: number;
 };

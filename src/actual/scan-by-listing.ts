@@ -61,7 +61,8 @@ export async function scanByListing(
   await visit(ROOT, top);
   await confirmAbsent(transport, [...(base?.entries.keys() ?? [])], actual, request, limit, signal);
   await addDigests(transport, actual, concerns, signal);
-  return { kind: "tree", rootExists: true, actual, ...recover(base, journal, actual, transport), held, warnings };
+  const found = recover(base, journal, actual, transport);
+  return { kind: "tree", rootExists: true, actual, ...found, isBaseLost: fault !== undefined, held, warnings };
 }
 
 /** Undefined when the root is not there yet. */

@@ -30,6 +30,8 @@ export type ScanResult =
       readonly actual: Tree;
       /** As stored, with `recovered` made. */
       readonly base: Base | undefined;
+      /** There was one that cannot be used: nobody knows what it said. */
+      readonly isBaseLost?: boolean;
       /** What the journal of a run that was cut off knows of `actual`, and the stored base does not. */
       readonly recovered: readonly BaseChange[];
       /** Directories below which something ignored lies: they can neither go nor give way (S36). */

@@ -40,6 +40,8 @@ export type CommonOptions = {
   readonly allowMassDelete?: boolean;
   readonly maxDelete?: string;
   readonly lockTimeout?: string;
+  /** False: `--no-run`. */
+  readonly run?: false | readonly string[];
   readonly concurrency?: string;
   readonly json?: boolean;
 };
@@ -243,6 +245,7 @@ export class Context {
       ...(settlements.size === 0 ? {} : { settlements }),
       ...(options.maxDelete === undefined ? {} : { maxDelete: options.maxDelete }),
       ...(options.lockTimeout === undefined ? {} : { lockTimeoutMs: duration("--lock-timeout", options.lockTimeout) }),
+      ...(options.run === undefined ? {} : options.run === false ? { runCommands: false } : { run: options.run }),
       detectMoves: options.detectMoves ?? true,
       backup: options.backup ?? true,
       allowMassDelete: options.allowMassDelete ?? false,

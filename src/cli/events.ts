@@ -4,7 +4,7 @@ import { plural } from "../plural.ts";
 import type { ProgressEvent } from "../progress.ts";
 import type { ApplyReport } from "../report.ts";
 import type { IsSensitive } from "./public-plan.ts";
-import { publicStep } from "./public-plan.ts";
+import { publicCommands, publicStep } from "./public-plan.ts";
 
 /** One line of `--json` before it is written, as schemas/events.schema.json has it: names and counts, never contents. */
 export type Line = { readonly type: string; readonly [key: string]: unknown };
@@ -37,6 +37,8 @@ export function summaryLine(type: "summary" | "ready" | "cycle", report: ApplyRe
     unreadable: report.unreadable,
     verified: report.verified,
     commands: report.commands.map(({ command, status, exitCode }) => ({ command, status, exitCode: exitCode ?? null })),
+    kept: report.kept,
+    owed: publicCommands(report.owed),
     digest: report.workspaceDigest,
     backup: report.backupPath ?? null,
     ...report.counters,

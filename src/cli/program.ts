@@ -141,7 +141,10 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     rules,
     settlements,
     changes,
-  ).action(lazily(async () => (await import("./commands/apply.ts")).run));
+  )
+    .option("--run <name>", "run this command too, due or not; may be repeated", gather)
+    .option("--no-run", "leave the commands of run: for the next apply")
+    .action(lazily(async () => (await import("./commands/apply.ts")).run));
   const watch = ["watch --local", "watch --renew --rescan 30s"];
   withOptions(
     add(program, "watch [manifest]", "apply, then mirror local changes until Ctrl-C", watch),

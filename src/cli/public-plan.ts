@@ -1,3 +1,4 @@
+import type { RunSpec } from "../manifest/manifest.ts";
 import type { Conflict, Step } from "../plan/plan.ts";
 import type { Drift } from "../reconcile/drift.ts";
 import type { Planned } from "../reconcile/planned.ts";
@@ -24,6 +25,7 @@ export function publicPlan(planned: Planned, hides: IsSensitive) {
       : plan.madeFrom,
     steps: plan.steps.map(({ step, after }) => ({ step: publicStep(step, hides), after })),
     conflicts: plan.conflicts.map((conflict) => publicConflict(conflict, hides)),
+    owed: publicCommands(planned.owed),
   };
 }
 
@@ -39,6 +41,11 @@ export function publicStep(step: Step, hides: IsSensitive): object {
   if (step.op !== "write" || !(step.sensitive || hides(step.path))) return shown;
   const { digest: _hidden, ...rest } = { ...step, ...shown };
   return rest;
+}
+
+/** Commands that are owed, as machines read them. */
+export function publicCommands(owed: readonly RunSpec[]): readonly object[] {
+  return owed.map(({ name, command }) => ({ name: name ?? null, command }));
 }
 
 /** One path that drifted, without digests: it says nothing of what is declared. */

@@ -1,3 +1,4 @@
+import type { RunSpec } from "../manifest/manifest.ts";
 import { targetOf } from "../plan/order-steps.ts";
 import type { Plan, Step } from "../plan/plan.ts";
 import { plural } from "../plural.ts";
@@ -7,6 +8,7 @@ import type { Paint } from "./console.ts";
 import { countSteps, describeConflict, describeStep, isCreation } from "./describe-step.ts";
 import { foldCreations } from "./fold-creations.ts";
 import type { Ink } from "./ink.ts";
+import { owedClause, renderOwed } from "./render-owed.ts";
 
 /** How much of a plan is shown, and what is known beside it. */
 export type PlanView = {
@@ -16,21 +18,24 @@ export type PlanView = {
   readonly hasBackup?: boolean;
   /** Conflicts that were shown before: they are only counted. */
   readonly told?: ReadonlySet<string>;
+  /** Commands that are due since an earlier apply. */
+  readonly owed?: readonly RunSpec[];
 };
 
 /** The plan as people read it. What deletes, replaces, moves or is left alone comes first, and whole. */
 export function renderPlan(plan: Plan, unreadable: readonly string[], ink: Ink, view: PlanView): string {
   const lines = renderDifferences(plan, unreadable, ink, view);
-  return [...lines, ...(lines.length > 0 ? [""] : []), summarize(plan, unreadable)].join("\n");
+  return [...lines, ...(lines.length > 0 ? [""] : []), summarize(plan, unreadable, view.owed)].join("\n");
 }
 
 /** One line for each step, conflict, and source that could not be read; none when nothing differs. */
 export function renderDifferences(
   plan: Plan,
   unreadable: readonly string[],
-  { paint, foreign }: Ink,
-  { isFolded, hasBackup = true, told = new Set() }: PlanView,
+  ink: Ink,
+  { isFolded, hasBackup = true, told = new Set(), owed = [] }: PlanView,
 ): readonly string[] {
+  const { paint, foreign } = ink;
   const { deletions, replacements, moves, modes, creations } = sortedOut(plan);
   const deleted = new Map(deletions.map((step) => [targetOf(step), step]));
   const made = new Map([...replacements, ...moves].map((step) => [targetOf(step), step]));
@@ -51,13 +56,14 @@ export function renderDifferences(
     ...plan.unsupported.map(({ path, reason }) => paint("yellow", `  ! ${printable(path)}: ${foreign(reason)}`)),
     ...unreadable.map((path) => paint("yellow", `  ? ${printable(path)}: could not be read`)),
     ...plan.kept.map((path) => paint("cyan", `  = ${printable(path)}: the session's version is kept`)),
+    ...renderOwed(owed, ink),
     ...shown.map((line) => paint("green", `  ${line}`)),
     ...(shown.length < creations.length ? [paint("dim", "  (-v shows each of them)")] : []),
   ];
 }
 
 /** `Plan: 3 to create, 1 to write, …`, or that there is nothing to do, or nothing that could be done. */
-export function summarize(plan: Plan, unreadable: readonly string[]): string {
+export function summarize(plan: Plan, unreadable: readonly string[], owed: readonly RunSpec[] = []): string {
   const left = [
     ...(plan.conflicts.length > 0 ? [`${plural(plan.conflicts.length, "conflict")} left alone`] : []),
     ...(plan.unsupported.length > 0 ? [`${plan.unsupported.length} not possible in this session`] : []),
@@ -65,6 +71,7 @@ export function summarize(plan: Plan, unreadable: readonly string[]): string {
     ...(plan.kept.length > 0
       ? [`${plan.kept.length} kept as the session has ${plan.kept.length > 1 ? "them" : "it"}`]
       : []),
+    ...(owed.length > 0 ? [owedClause(owed)] : []),
   ].join(", ");
   if (plan.steps.length === 0) {
     return left === "" ? `Nothing to do: ${printable(plan.root)} is as declared.` : `Nothing to apply: ${left}.`;

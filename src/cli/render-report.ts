@@ -5,6 +5,7 @@ import { countSteps, describeConflict, describeStep } from "./describe-step.ts";
 import { exitCodes } from "./exit-code.ts";
 import type { Ink } from "./ink.ts";
 import { formatBytes, formatDuration } from "./quantities.ts";
+import { owedClause, renderOwed } from "./render-owed.ts";
 
 /** What belongs to a report and is not in it. */
 export type ReportView = {
@@ -39,6 +40,7 @@ export function renderReport(report: ApplyReport, ink: Ink, { told, hints = [] }
     lines.push(paint("red", `  failed   $ ${foreign(command)} (${how})`));
     lines.push(...tail.split("\n").map((line) => `           ${foreign(line)}`));
   }
+  lines.push(...renderOwed(report.owed, ink));
   return [...lines, summaryOf(report, ink), ...hints].join("\n");
 }
 
@@ -73,7 +75,10 @@ function summaryOf(report: ApplyReport, { paint, foreign }: Ink): string {
   const backup = report.backupPath === undefined ? "" : ` Replaced files are in ${printable(report.backupPath)}/.`;
   const failedCommand = report.commands.find(({ status }) => status === "failed");
   if (failedCommand !== undefined) {
-    return paint("red", `The workspace is as declared, but a command failed: ${foreign(failedCommand.command)}`);
+    return paint(
+      "red",
+      `The workspace is as declared, but a command failed: ${foreign(failedCommand.command)}; the next apply runs it again`,
+    );
   }
   const missing = missingFrom(report);
   if (missing.length > 0) {
@@ -84,13 +89,19 @@ function summaryOf(report: ApplyReport, { paint, foreign }: Ink): string {
     const conflicts = plural(report.conflicts.length, "conflict");
     return paint("yellow", `Done but for ${conflicts}: ${plural(applied.length, "step")} in ${time}.${backup}`);
   }
-  if (applied.length === 0) return paint("green", `Nothing to do: ${printable(report.root)} is as declared.`);
+  const owed = report.owed.length > 0 ? ` ${owedClause(report.owed)}.` : "";
+  if (applied.length === 0) {
+    const done = report.commands.filter(({ status }) => status === "done").length;
+    const ran = done > 0 ? ` ${plural(done, "command")} run.` : "";
+    const what = owed === "" ? "Nothing to do" : "Nothing to change";
+    return paint("green", `${what}: ${printable(report.root)} is as declared.${ran}${owed}`);
+  }
   const counts = countSteps(applied);
   const bytes = applied.reduce((sum, step) => sum + (step.op === "write" ? step.sizeBytes : 0), 0);
   const parts = Object.entries(counts)
     .filter(([, count]) => count > 0)
     .map(([what, count]) => `${count} ${pastTense[what] ?? what}`);
-  return paint("green", `Applied: ${parts.join(", ")} (${formatBytes(bytes)}) in ${time}, verified.${backup}`);
+  return paint("green", `Applied: ${parts.join(", ")} (${formatBytes(bytes)}) in ${time}, verified.${backup}${owed}`);
 }
 
 const pastTense: Readonly<Record<string, string>> = {

@@ -113,6 +113,7 @@ class Builder {
         const cwd = entry.cwd === undefined || entry.cwd === "." ? ROOT : this.#path(entry.cwd, [...keys, "cwd"]);
         const timeoutMs = this.#duration(entry.timeout, [...keys, "timeout"]) ?? DEFAULT_RUN_TIMEOUT_MS;
         return {
+          ...(entry.name === undefined ? {} : { name: entry.name }),
           command: entry.command,
           cwd,
           onChange: entry.onChange ?? [],

@@ -221,6 +221,10 @@ export interface Move {
  */
 export interface Run {
   /**
+   * Name, to run it again: agb-sync apply --run NAME. It also stays known by it when the command is edited.
+   */
+  name?: string;
+  /**
    * Command line for sh.
    */
   command: string;

@@ -65,6 +65,8 @@ export type MoveSpec = { readonly from: WorkspacePath; readonly to: WorkspacePat
 export type AbsentSpec = { readonly path: WorkspacePath; readonly at: Position };
 
 export type RunSpec = {
+  /** By which it is run again, and known when its text is edited. */
+  readonly name?: string;
   readonly command: string;
   readonly cwd: WorkspacePath;
   /** gitignore patterns over workspace paths; empty: always. */

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { hostname, userInfo } from "node:os";
-import type { CommitResult, StepResult } from "../apply/engine.ts";
-import { hasCode, TransportError } from "../errors.ts";
+import type { CommitResult, Engine, LockRequest, StepResult } from "../apply/engine.ts";
+import { hasCode, TransportError, UsageError } from "../errors.ts";
 import { forSession } from "../manifest/for-session.ts";
-import type { Manifest } from "../manifest/manifest.ts";
+import type { Manifest, RunSpec } from "../manifest/manifest.ts";
 import { pathsOf } from "../plan/order-steps.ts";
 import type { ApplyReport } from "../report.ts";
 import { runCommands } from "../run/run-commands.ts";
@@ -12,9 +12,10 @@ import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { comparePaths } from "../tree/workspace-path.ts";
 import { tooManyDeletions } from "./guards.ts";
 import { CANNOT_RUN, makePlan } from "./make-plan.ts";
+import { OwedRecord } from "./owed-record.ts";
 import { phases } from "./phases.ts";
 import type { Planned } from "./planned.ts";
-import { headerAfter } from "./planned.ts";
+import { headerAfter, owedOnceApplied } from "./planned.ts";
 import type { ReconcileOptions } from "./reconcile-options.ts";
 
 const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
@@ -35,6 +36,7 @@ export async function applyPlan(planned: Planned, given: Manifest, options: Reco
   const manifest = forSession(given, plan.sessionId);
   const guard = tooManyDeletions(plan, planned.actual, planned.base, options);
   if (guard !== undefined) throw guard;
+  const wanted = commandsNamed(options.run ?? [], manifest);
   const runsCommands = manifest.run.length > 0 && options.runCommands !== false;
   if (runsCommands && !(await workspace.transport.features(options.signal)).shell) {
     throw new TransportError("NOT_POSSIBLE_HERE", CANNOT_RUN, {
@@ -58,21 +60,56 @@ export async function applyPlan(planned: Planned, given: Manifest, options: Reco
     unreadable: desired.unreadable,
     verified: committed.verified,
     workspaceDigest: desired.digest,
+    kept: plan.kept,
     backupPath: committed.backupPath,
     commands: [],
+    owed: owedOnceApplied(planned, committed.results),
     counters: { ...workspace.transport.counters },
     durationMs: performance.now() - startedMs,
   };
   if (options.signal.aborted) return report;
   if (!runsCommands || !isComplete(report)) return report;
-  const commands = await phases(options, workspace)("run", () =>
-    runCommands(manifest.run, workspace.transport, {
-      changed: changedPaths(report),
-      ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
-      signal: options.signal,
-    }),
-  );
-  return { ...report, commands, durationMs: performance.now() - startedMs };
+  const due = [...report.owed, ...wanted];
+  const ran = await phases(options, workspace)("run", () => runDue(planned, manifest, options, committed.results, due));
+  return { ...report, ...ran, durationMs: performance.now() - startedMs };
+}
+
+/** Runs what is due, in order, and keeps base in step: what has not ended well is owed (S40). */
+async function runDue(
+  planned: Planned,
+  manifest: Manifest,
+  options: ReconcileOptions,
+  results: readonly StepResult[],
+  due: readonly RunSpec[],
+): Promise<Pick<ApplyReport, "commands" | "owed" | "recorded">> {
+  const record = new OwedRecord(planned, results, engineOf(planned), lockRequest(manifest, options));
+  const isDue = (spec: RunSpec) => spec.onChange.length === 0 || due.includes(spec);
+  const done = new Set<RunSpec>();
+  const commands = await runCommands(manifest.run, planned.workspace.transport, {
+    changed: [],
+    isOwed: isDue,
+    onDone: async (spec) => {
+      done.add(spec);
+      await record.strikeOut(spec);
+    },
+    ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+    signal: options.signal,
+  });
+  const owed = manifest.run.filter((spec) => isDue(spec) && !done.has(spec));
+  if (owed.length > 0) await record.add(owed);
+  return { commands, owed, recorded: record.recorded };
+}
+
+/** @throws {UsageError} for a name that no command has. */
+function commandsNamed(names: readonly string[], manifest: Manifest): readonly RunSpec[] {
+  return names.flatMap((wanted) => {
+    const found = manifest.run.filter(({ name, command }) => wanted === (name ?? command));
+    if (found.length > 0) return found;
+    const known = manifest.run.map(({ name, command }) => JSON.stringify(name ?? command)).join(", ");
+    throw new UsageError(`no command of ${manifest.file} is named ${JSON.stringify(wanted)}`, {
+      hint: known === "" ? "there is no run: in it" : `its commands are ${known}`,
+    });
+  });
 }
 
 /** Plan, then apply; plans again when another apply changed the workspace in between. */
@@ -101,14 +138,13 @@ export function changedPaths(report: ApplyReport): readonly WorkspacePath[] {
 
 async function commit(planned: Planned, manifest: Manifest, options: ReconcileOptions): Promise<CommitResult> {
   const { plan, desired, workspace, recovered, baseChanges } = planned;
-  const engine = planned.strategy === "batch" && workspace.batch !== undefined ? workspace.batch : workspace.steps;
   const onStep = (index: number, result: StepResult) => {
     const step = plan.steps[index]?.step;
     if (step !== undefined) options.onEvent?.({ type: "step", index, total: plan.steps.length, step, result });
   };
   const phase = phases(options, workspace);
   return await phase("commit", () =>
-    engine.commit(
+    engineOf(planned).commit(
       {
         applyId: randomUUID(),
         steps: plan.steps,
@@ -119,7 +155,7 @@ async function commit(planned: Planned, manifest: Manifest, options: ReconcileOp
         headerAfter: (results) => headerAfter(planned, results),
         rootExists: planned.rootExists,
         backup: options.backup ?? true,
-        lock: { owner: lockOwner(manifest), timeoutMs: options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS },
+        lock: lockRequest(manifest, options),
         onStep,
         onBytes: (doneBytes, totalBytes) =>
           options.onEvent?.({ type: "bytes", phase: "deliver", doneBytes, totalBytes }),
@@ -127,6 +163,14 @@ async function commit(planned: Planned, manifest: Manifest, options: ReconcileOp
       options.signal,
     ),
   );
+}
+
+function engineOf({ strategy, workspace }: Planned): Engine {
+  return strategy === "batch" && workspace.batch !== undefined ? workspace.batch : workspace.steps;
+}
+
+function lockRequest(manifest: Manifest, { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS }: ReconcileOptions): LockRequest {
+  return { owner: lockOwner(manifest), timeoutMs: lockTimeoutMs };
 }
 
 function lockOwner(manifest: Manifest): string {

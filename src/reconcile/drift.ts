@@ -1,7 +1,8 @@
 import type { ScanRequest } from "../apply/engine.ts";
 import { ignoreMatcher } from "../desired/ignore-matcher.ts";
 import { forSession } from "../manifest/for-session.ts";
-import type { Manifest } from "../manifest/manifest.ts";
+import type { Manifest, RunSpec } from "../manifest/manifest.ts";
+import { owedAmong } from "../run/owed.ts";
 import type { Session } from "../session.ts";
 import type { Base } from "../state/base.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
@@ -14,8 +15,27 @@ import { scanWith } from "./scan-workspace.ts";
 /** One path of base that the session no longer holds as the last apply left it. */
 export type Drift = { readonly path: WorkspacePath; readonly before: Entry; readonly after: Entry | undefined };
 
+/** How a session stands to the last apply. */
+export type SessionStatus = {
+  /** False: nothing was applied there yet, or, `isLost`, nobody can tell what was. */
+  readonly isApplied: boolean;
+  readonly isLost: boolean;
+  readonly drift: readonly Drift[];
+  /** Commands that are due and have not run to their end (S40). */
+  readonly owed: readonly RunSpec[];
+};
+
 /** What changed in the session since the last apply. Reads only. */
-export async function drift(given: Manifest, session: Session, options: ReconcileOptions): Promise<readonly Drift[]> {
+export async function drift(
+  manifest: Manifest,
+  session: Session,
+  options: ReconcileOptions,
+): Promise<readonly Drift[]> {
+  return (await statusOf(manifest, session, options)).drift;
+}
+
+/** What changed in the session since the last apply, and what that still owes. Reads only. */
+export async function statusOf(given: Manifest, session: Session, options: ReconcileOptions): Promise<SessionStatus> {
   const manifest = forSession(given, session.id);
   const workspace = session.openWorkspace(manifest.root);
   const request: ScanRequest = {
@@ -27,7 +47,11 @@ export async function drift(given: Manifest, session: Session, options: Reconcil
     checksum: options.checksum ?? false,
   };
   const { scan } = await scanWith(workspace, options.strategy ?? "auto", request, options.signal);
-  return scan.kind === "unchanged" || scan.base === undefined ? [] : driftBetween(scan.base, scan.actual, manifest);
+  if (scan.kind === "unchanged") return { isApplied: true, isLost: false, drift: [], owed: [] };
+  const { base, actual, isBaseLost: isLost = false } = scan;
+  if (base === undefined) return { isApplied: false, isLost, drift: [], owed: isLost ? manifest.run : [] };
+  const owed = isLost ? manifest.run : owedAmong(base.owed, manifest.run);
+  return { isApplied: true, isLost, drift: driftBetween(base, actual, manifest), owed };
 }
 
 /** Every path of `base` that `actual` does not hold as it was left, in path order; what is ignored by now was not looked at. */

@@ -20,6 +20,7 @@ import { possibleHere } from "../plan/possible-here.ts";
 import type { Settlements } from "../plan/settlements.ts";
 import { placesOfNothing } from "../plan/settlements.ts";
 import { plural } from "../plural.ts";
+import { owedAmong, owedKey } from "../run/owed.ts";
 import type { Session, Workspace } from "../session.ts";
 import { emptyBase } from "../state/base.ts";
 import type { Digest } from "../tree/digest.ts";
@@ -136,6 +137,9 @@ export async function makePlan(
   const seeds = plan.steps.flatMap(({ step }) =>
     step.op === "write" && desired.policies.get(step.path)?.seedOnly ? [{ path: step.path, after: undefined }] : [],
   );
+  // Of a base that is lost nobody knows what was owed by it: everything is.
+  const stored = scan.isBaseLost === true ? manifest.run : owedAmong(base.owed, manifest.run);
+  const owed = stored.filter((spec) => options.commandsDone?.has(owedKey(spec)) !== true);
   const isClean = plan.conflicts.length + plan.unsupported.length === 0;
   const isPartial = desired.held.size > 0 || plan.waiting.length > 0;
   const isRecorded =
@@ -154,7 +158,10 @@ export async function makePlan(
     rootExists: scan.rootExists,
     isPartial,
     isGuarded: holds.isGuarded,
+    commands: manifest.run,
+    owed,
     isSettled:
+      owed.map(owedKey).join() === base.owed.join() &&
       holds.isGuarded === base.isGuarded &&
       plan.steps.length + baseChanges.length + scan.recovered.length === 0 &&
       isRecorded &&
@@ -220,6 +227,8 @@ function unchanged(workspace: Workspace, desired: Desired, engine: Engine, strat
     baseChanges: [],
     rootExists: true,
     isGuarded: false,
+    commands: [],
+    owed: [],
     isSettled: true,
     isUnchanged: true,
     readActual: (path) => transport.readFile(path, new AbortController().signal),

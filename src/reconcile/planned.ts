@@ -1,6 +1,9 @@
 import type { Engine, StepResult } from "../apply/engine.ts";
 import type { Desired } from "../desired/desired.ts";
+import type { RunSpec } from "../manifest/manifest.ts";
+import { pathsOf } from "../plan/order-steps.ts";
 import type { Plan } from "../plan/plan.ts";
+import { owedAfter, owedKey } from "../run/owed.ts";
 import type { Workspace } from "../session.ts";
 import type { Base, BaseChange, BaseHeader } from "../state/base.ts";
 import type { Tree } from "../tree/entry.ts";
@@ -26,6 +29,9 @@ export type Planned = {
   readonly isPartial?: boolean;
   /** What base says of files that it does not know: a guard keeps some from being deleted. */
   readonly isGuarded: boolean;
+  /** The manifest's commands, and those of them that are owed: due before this plan, and not run to their end (S40). */
+  readonly commands: readonly RunSpec[];
+  readonly owed: readonly RunSpec[];
   /** Nothing differs and the session already records it: apply has nothing to send. */
   readonly isSettled: boolean;
   /** The session itself said that nothing differs: `actual` is what is desired, and `base` was not fetched. */
@@ -47,13 +53,20 @@ export type Known = {
   readonly changed?: ReadonlySet<WorkspacePath> | undefined;
 };
 
+/** What is owed once the steps ended like this, in order. */
+export function owedOnceApplied({ plan, owed, commands }: Planned, results: readonly StepResult[]): readonly RunSpec[] {
+  const changed = plan.steps.flatMap(({ step }, index) => (results[index]?.status === "applied" ? pathsOf(step) : []));
+  return owedAfter(owed, commands, changed);
+}
+
 /**
  * What base is to say beside its records once the steps ended like this: the digest of the declared tree, unless something
  * of it is left open.
  */
 export function headerAfter(planned: Planned, results: readonly StepResult[]): BaseHeader {
   const { plan, desired, isPartial, isGuarded } = planned;
+  const owed = owedOnceApplied(planned, results).map(owedKey);
   const isDone = results.every(({ status }) => status === "applied");
   const isOpen = plan.conflicts.length + plan.unsupported.length + plan.waiting.length > 0 || isPartial === true;
-  return { desiredDigest: isDone && !isOpen ? desired.digest : undefined, isGuarded };
+  return { desiredDigest: isDone && !isOpen && owed.length === 0 ? desired.digest : undefined, isGuarded, owed };
 }

@@ -38,8 +38,12 @@ export type ReconcileOptions = {
   readonly onHeldBack?: (error: AgbSyncError) => void;
   /** The whole tree is wanted even when the session already is as declared. */
   readonly fullScan?: boolean;
-  /** Default true: the manifest's commands run after a complete apply. */
+  /** Default true: the manifest's commands run after a complete apply. False leaves them owed to a later one. */
   readonly runCommands?: boolean;
+  /** Names of commands that run in this apply whether they are due or not. */
+  readonly run?: readonly string[];
+  /** Keys of owed commands that have run to their end meanwhile (watch): base strikes them out. */
+  readonly commandsDone?: ReadonlySet<string>;
   readonly onEvent?: ProgressListener;
   readonly signal: AbortSignal;
 };

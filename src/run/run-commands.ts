@@ -49,17 +49,22 @@ export async function runCommands(
   options: RunOptions & {
     /** Paths that this apply changed; `onChange` patterns are matched against them. */
     readonly changed: readonly WorkspacePath[];
+    /** Commands that run whatever has changed. */
+    readonly isOwed?: (spec: RunSpec) => boolean;
+    /** Told of each command that has ended well, before the next one begins. */
+    readonly onDone?: (spec: RunSpec) => Promise<void>;
   },
 ): Promise<readonly CommandOutcome[]> {
   const outcomes: CommandOutcome[] = [];
   for (const spec of specs) {
-    if (!isConcerned(spec, options.changed)) {
+    if (!isConcerned(spec, options.changed) && options.isOwed?.(spec) !== true) {
       outcomes.push({ command: spec.command, status: "not-needed", exitCode: undefined, tail: "" });
       continue;
     }
     const outcome = await runCommand(spec, transport, options);
     outcomes.push(outcome);
     if (outcome.status === "failed") break;
+    await options.onDone?.(spec);
   }
   return outcomes;
 }

@@ -28,14 +28,20 @@ export type Base = {
   readonly desiredDigest: Digest | undefined;
   /** A guard kept files that base does not know (`prune: all`) from being deleted; as `heldBack` of an entry. */
   readonly isGuarded: boolean;
+  /** Commands that are due and have not run to their end, each as `owedKey` gives it (S40). */
+  readonly owed: readonly string[];
   readonly entries: ReadonlyMap<WorkspacePath, BaseEntry>;
 };
 
 /** What base says beside its entries. */
-export type BaseHeader = Pick<Base, "desiredDigest" | "isGuarded">;
+export type BaseHeader = Pick<Base, "desiredDigest" | "isGuarded" | "owed">;
 
 /** One path's new record, or its removal. */
 export type BaseChange = { readonly path: WorkspacePath; readonly after: BaseEntry | undefined };
+
+export function headerOf({ desiredDigest, isGuarded, owed }: Base): BaseHeader {
+  return { desiredDigest, isGuarded, owed };
+}
 
 /** Base with `changes` made, `header` set and the generation counted up. Pure. */
 export function changeBase(base: Base, changes: readonly BaseChange[], header: BaseHeader): Base {
@@ -65,7 +71,7 @@ export function recordsAt(
 
 /** A base that knows nothing yet. */
 export function emptyBase(sessionId: string, root: string): Base {
-  return { sessionId, root, generation: 0, desiredDigest: undefined, isGuarded: false, entries: new Map() };
+  return { sessionId, root, generation: 0, desiredDigest: undefined, isGuarded: false, owed: [], entries: new Map() };
 }
 
 /** The first line of base as text. */
@@ -77,6 +83,7 @@ export function formatBaseHeader(base: Base): string {
     generation: base.generation,
     desired: base.desiredDigest ?? null,
     ...(base.isGuarded ? { guarded: true } : {}),
+    ...(base.owed.length > 0 ? { owed: base.owed } : {}),
     count: base.entries.size,
   });
 }
@@ -130,7 +137,7 @@ export function parseRecords(text: string, sessionId: string, root: string): Rec
     if (header["version"] !== 1) return { fault: "was written by another version of agb-sync" };
     if (header["sessionId"] !== sessionId) return { fault: "belongs to another session" };
     if (header["root"] !== root) return { fault: "belongs to another root" };
-    const { generation, desired, guarded, count } = header;
+    const { generation, desired, guarded, owed, count } = header;
     if (typeof generation !== "number" || !Number.isSafeInteger(generation)) return { fault: "is damaged" };
     if (rest.pop() !== "") return { fault: "is cut short" };
     const lines: unknown = JSON.parse(`[${rest.join(",")}]`);
@@ -143,10 +150,15 @@ export function parseRecords(text: string, sessionId: string, root: string): Rec
       records.push([workspacePath(line[0]), parsed]);
     }
     const desiredDigest = typeof desired === "string" && isDigest(desired) ? desired : undefined;
-    return { generation, desiredDigest, isGuarded: guarded === true, count, records };
+    return { generation, desiredDigest, isGuarded: guarded === true, owed: keysIn(owed), count, records };
   } catch (error) {
     return { fault: `is damaged (${error instanceof Error ? error.message : String(error)})` };
   }
+}
+
+function keysIn(owed: unknown): readonly string[] {
+  const keys: readonly unknown[] = Array.isArray(owed) ? owed : [];
+  return keys.filter((key): key is string => typeof key === "string" && /^[0-9a-f]{16}\.[0-9a-f]{16}$/.test(key));
 }
 
 type BaseRecord = readonly (string | number | null)[];

@@ -18,6 +18,8 @@ export type Journal = {
   readonly generation: number;
   /** A path may have several: runs that were cut off one after the other. */
   readonly records: readonly (readonly [WorkspacePath, BaseEntry])[];
+  /** Commands that are due for it. */
+  readonly owed?: readonly string[];
 };
 
 const nothing: Journal = { generation: 0, records: [] };
@@ -51,8 +53,9 @@ export async function writeJournal(
   signal: AbortSignal,
 ): Promise<void> {
   const records = recordsAt(next, changes);
-  const older = before.generation === next.generation ? before.records : [];
-  const text = formatJournal(next, [...older, ...records]);
+  const older = before.generation === next.generation ? before : nothing;
+  const noted = { ...next, owed: [...new Set([...(older.owed ?? []), ...next.owed])] };
+  const text = formatJournal(noted, [...older.records, ...records]);
   await replaceState(transport, "journal.json", `journal.${next.generation}.new`, text, signal);
 }
 
@@ -70,7 +73,7 @@ export function oursBy(base: Base | undefined, { records }: Journal): (path: Wor
 /** Base as it would be had the runs that were cut off recorded what they did, and what it lacks for that. */
 export type Recovered = { readonly base: Base | undefined; readonly recovered: readonly BaseChange[] };
 
-/** Finds what of the journal `actual` holds and base does not know. Pure. */
+/** Finds what of the journal `actual` holds and base does not know, and which commands it makes due. Pure. */
 export function recover(
   stored: Base | undefined,
   journal: Journal,
@@ -83,6 +86,8 @@ export function recover(
     if (found === undefined || !sameContent(found, record.entry)) return [];
     return sameContent(found, stored?.entries.get(path)?.entry) ? [] : [{ path, after: record }];
   });
-  if (recovered.length === 0) return { base: stored, recovered };
-  return { base: withChanges(stored ?? emptyBase(binding.sessionId, binding.root), recovered), recovered };
+  const known = stored ?? emptyBase(binding.sessionId, binding.root);
+  const owed = [...new Set([...known.owed, ...(journal.owed ?? [])])];
+  if (recovered.length === 0 && owed.length === known.owed.length) return { base: stored, recovered };
+  return { base: { ...withChanges(known, recovered), owed }, recovered };
 }

@@ -3,6 +3,7 @@ import type { RunSpec } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
 import { changedPaths, isComplete } from "../reconcile/apply-plan.ts";
 import type { ApplyReport } from "../report.ts";
+import { owedKey } from "../run/owed.ts";
 import { isConcerned, LEAVE_MS, runCommand } from "../run/run-commands.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
@@ -20,8 +21,11 @@ type Row = { readonly controller: AbortController; place: number; end: Promise<v
  */
 export class CommandRunner {
   readonly #onEvent: ProgressListener | undefined;
+  readonly #onDone: () => void;
   /** Commands that are due, by what they are: an edit of the manifest leaves the others as they stand. */
   readonly #due = new Set<string>();
+  /** Those that have ended well, which base still has as owed (S40). */
+  readonly #done = new Set<string>();
   #row: Row | undefined;
   /** Closed during a commit. */
   #gate: { readonly opened: Promise<void>; readonly open: () => void } | undefined;
@@ -32,8 +36,25 @@ export class CommandRunner {
   /** Resolved once nobody waits for a command any more. */
   readonly #left = openPromise();
 
-  constructor(onEvent: ProgressListener | undefined) {
+  /** `onDone` is told that there is something to be struck out. */
+  constructor(onEvent: ProgressListener | undefined, onDone: () => void) {
     this.#onEvent = onEvent;
+    this.#onDone = onDone;
+  }
+
+  /** What base is to strike out, as it is now. */
+  get done(): ReadonlySet<string> {
+    return new Set(this.#done);
+  }
+
+  /** After base was written without these. */
+  struckOut(keys: ReadonlySet<string>): void {
+    for (const key of keys) this.#done.delete(key);
+  }
+
+  /** What is owed and is not begun before something concerns it: it has just failed. */
+  adopt(specs: readonly RunSpec[]): void {
+    for (const spec of specs) this.#due.add(owedKey(spec));
   }
 
   /** Before a commit that will change `paths`. */
@@ -58,7 +79,8 @@ export class CommandRunner {
   note(specs: readonly RunSpec[], paths: readonly WorkspacePath[]): void {
     for (const spec of specs) {
       if (paths.length === 0 || !isConcerned(spec, paths)) continue;
-      this.#due.add(keyOf(spec));
+      this.#due.add(owedKey(spec));
+      this.#done.delete(owedKey(spec));
       this.#isWaiting = true;
     }
   }
@@ -66,8 +88,13 @@ export class CommandRunner {
   /** After an apply: starts what is due, or gives the reason why it has to wait. */
   settle(specs: readonly RunSpec[], transport: Transport, report: ApplyReport): string | undefined {
     this.note(specs, changedPaths(report));
+    for (const key of report.owed.map(owedKey)) {
+      if (this.#due.has(key) || this.#done.has(key)) continue;
+      this.#due.add(key);
+      this.#isWaiting = true;
+    }
     this.#isHeldBack = !isComplete(report);
-    const due = specs.filter((spec) => this.#due.has(keyOf(spec)));
+    const due = specs.filter((spec) => this.#due.has(owedKey(spec)));
     if (due.length === 0 || !this.#isWaiting) return undefined;
     if (this.#isHeldBack) return `${due.map(({ command }) => `$ ${command}`).join(", ")}: ${reasonIn(report)}`;
     if (this.#row !== undefined) return undefined;
@@ -101,7 +128,7 @@ export class CommandRunner {
           return;
         }
         row.place = place;
-        if (!this.#due.has(keyOf(spec))) continue;
+        if (!this.#due.has(owedKey(spec))) continue;
         const { command, status, exitCode } = await runCommand(spec, transport, {
           ...onEvent,
           signal,
@@ -111,7 +138,9 @@ export class CommandRunner {
           this.#say("warning", `$ ${command}: ${exitCode === undefined ? "stopped" : `exit ${exitCode}`}`);
           return;
         }
-        this.#due.delete(keyOf(spec));
+        this.#due.delete(owedKey(spec));
+        this.#done.add(owedKey(spec));
+        this.#onDone();
         this.#say("info", `$ ${command}: done`);
       }
     } catch (error) {
@@ -122,10 +151,6 @@ export class CommandRunner {
   #say(level: "info" | "warning", message: string): void {
     this.#onEvent?.({ type: "notice", level, message });
   }
-}
-
-function keyOf({ command, cwd, onChange, timeoutMs }: RunSpec): string {
-  return JSON.stringify([command, cwd, onChange, timeoutMs]);
 }
 
 function reasonIn(report: ApplyReport): string {

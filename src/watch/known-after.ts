@@ -23,12 +23,14 @@ export function knownAfter(planned: Planned, report: ApplyReport): Known | undef
   if (left.length === 0 ? !report.verified : !isHarmless(report)) return undefined;
   const { plan, actual, base, held, baseChanges, strategy } = planned;
   const open = plan.waiting.length > 0 ? undefined : openPaths(planned, left);
-  if (planned.isSettled) return { actual, base, held, strategy, open };
+  const { recorded } = report;
+  const after = recorded === undefined ? {} : { generation: recorded.generation, ...recorded.header };
+  if (planned.isSettled) return { actual, base: { ...base, ...after }, held, strategy, open };
   const changes = changesOf({ steps: plan.steps, recovered: planned.recovered, baseChanges }, results, base);
   const applied = report.outcomes.flatMap(({ step, result }) => (result.status === "applied" ? [step] : []));
   return {
     actual: treeAfter(actual, applied),
-    base: changeBase(base, changes, headerAfter(planned, results)),
+    base: { ...changeBase(base, changes, headerAfter(planned, results)), ...after },
     held,
     strategy,
     open,

@@ -64,7 +64,8 @@ export type RoundEnd = {
 export async function* reconcileOnce(round: Round): AsyncGenerator<WatchEvent, RoundEnd, undefined> {
   const { session, manifest, teller, clock } = round;
   const heldBack = new Map<string, Error>();
-  const settings = settingsOf(round, heldBack);
+  const done = round.commands.done;
+  const settings = settingsOf(round, heldBack, done);
   const before = { ...session.openWorkspace(manifest.root).transport.counters };
   const known = round.known === undefined ? undefined : { ...round.known, changed: round.changed };
   const planned = await makePlan(manifest, session, settings, known);
@@ -75,6 +76,7 @@ export async function* reconcileOnce(round: Round): AsyncGenerator<WatchEvent, R
   }
   const report = await carryOut(round, planned, settings);
   const end = endOf(round, planned, report);
+  if (end.known !== undefined) round.commands.struckOut(done);
   yield* teller.warnings("commands", settleCommands(round, planned, report));
   const counted = { ...report, counters: difference(report.counters, before) };
   const newConflicts = teller.newConflicts(report.conflicts);
@@ -88,7 +90,7 @@ export async function* reconcileOnce(round: Round): AsyncGenerator<WatchEvent, R
   return end;
 }
 
-function settingsOf(round: Round, heldBack: Map<string, Error>): ReconcileOptions {
+function settingsOf(round: Round, heldBack: Map<string, Error>, commandsDone: ReadonlySet<string>): ReconcileOptions {
   const { options, desired, isReady, resting } = round;
   return {
     ...options,
@@ -97,6 +99,7 @@ function settingsOf(round: Round, heldBack: Map<string, Error>): ReconcileOption
     fullScan: resting === undefined,
     runCommands: !isReady,
     deletedBefore: round.deletedBefore,
+    commandsDone,
     ...(isReady ? { onHeldBack: (error: Error) => heldBack.set(error.message, error) } : {}),
   };
 }
@@ -158,7 +161,10 @@ function endOf(round: Round, planned: Planned, report: ApplyReport): RoundEnd {
 /** Why commands have to wait, if they do. Those of the first apply were run by it, if it was complete. */
 function settleCommands(round: Round, planned: Planned, report: ApplyReport): readonly string[] {
   const { manifest, commands, isReady } = round;
-  if (!isReady && isComplete(report)) return [];
+  if (!isReady && isComplete(report)) {
+    commands.adopt(report.owed);
+    return [];
+  }
   const { transport } = planned.workspace;
   if (!isReady) commands.note(manifest.run, changedPaths(report));
   const reason = commands.settle(manifest.run, transport, report);

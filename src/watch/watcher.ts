@@ -97,7 +97,7 @@ export class Watcher {
     const caches = named(cacheDirectory);
     const own = () => ({ sessions: named(this.#session?.localDirectory), caches });
     this.#sources = new WatchedSources({ signal, held: this.#held, own, manifestFile });
-    this.#commands = new CommandRunner(options.onEvent);
+    this.#commands = new CommandRunner(options.onEvent, () => this.#nudge.ring());
     this.#git = new GitWork(clock);
     this.#backoff = new Backoff(clock);
     this.#renewals = new Backoff(clock);
@@ -152,7 +152,8 @@ export class Watcher {
     yield* this.#teller.warnings("unsettled", restless);
     const isRetryDue = this.#retry === undefined || this.#clock.now() >= this.#retry.atMs;
     const isLeft = this.#known === undefined || this.#retry !== undefined;
-    if (look.changed?.size !== 0 || (isLeft && isRetryDue)) {
+    const hasNews = look.changed?.size !== 0 || this.#commands.done.size > 0;
+    if (hasNews || (isLeft && isRetryDue)) {
       yield* this.#reconcile(session, manifest.current, look);
     } else if (!isLeft) this.#pendingSinceMs = undefined;
     this.#planNextLook(hinted, look, manifest);

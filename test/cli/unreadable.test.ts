@@ -116,6 +116,8 @@ describe("a report", () => {
     workspaceDigest: digestOf(""),
     backupPath: undefined,
     commands: [],
+    owed: [],
+    kept: [],
     counters: { requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 },
     durationMs: 1,
     ...more,

@@ -52,7 +52,7 @@ export async function scanEmbedded(
   if (base !== undefined && found.recovered.length === 0 && isUnchanged(request, base, actual)) {
     return { kind: "unchanged", base: undefined };
   }
-  return { kind: "tree", rootExists, actual, ...found, held, warnings };
+  return { kind: "tree", rootExists, actual, ...found, isBaseLost: fault !== undefined, held, warnings };
 }
 
 class Walk {

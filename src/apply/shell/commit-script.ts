@@ -42,6 +42,8 @@ export type CommitScriptInput = {
   readonly unusableBaseSha256: string;
   /** First line of the new base, and how many lines follow it. */
   readonly baseHeader: string;
+  /** Commands are due once this is done: that is noted before it begins. */
+  readonly owes: boolean;
   readonly baseCount: number;
   /** The lock's ticket up to the time that it counts until, which the session's clock adds. */
   readonly ticketStart: string;
@@ -296,6 +298,9 @@ cd -P "$R"; . "$ST/checks"
 cd "$ST/." || quit failed
 [ -z '${input.preSha256}' ] || is_hash '${input.preSha256}' "$(hash_of <pre)" || { staged || quit damaged; quit stale; }
 : >"$ST/records"
+HEAD=${q(baseHeader)}
+note() { { printf '%s\\n' "$HEAD"; cat "$ST/base-added"; } >"$ST/base.new" && chmod 0600 "$ST/base.new" && mv -f -T "$ST/base.new" "$G/journal.json"; }
+${input.owes ? "# Which commands are due must be known before anything goes live (S40).\nnote || quit failed" : ":"}
 checkpoint() {
   leave; AT='?'; cd -P "$R" || quit failed
   # An edit from now on changes the times that are written down here: it cannot be taken for what is hashed next (W31).
@@ -310,7 +315,7 @@ leave; AT='?'; cd -P "$R" || quit failed
 prune
 if [ -n "$BAD" ]; then
   # Base is written by whoever asked for the commit: should that not come to it, the next scan knows what is ours.
-  { printf '%s\\n' ${q(baseHeader)}; cat "$ST/base-added"; } >"$ST/base.new" && chmod 0600 "$ST/base.new" && mv -f -T "$ST/base.new" "$G/journal.json"
+  note
   release; LOCKED=; say partial; tidy; exit 0
 fi
 leave; cd -P "$R" || quit failed
@@ -320,7 +325,7 @@ records <"$ST/adopted" >"$ST/adopted-records"
 { list | known_to "$IX"; cat "$ST/records" "$ST/adopted-records"; records <"$ST/others"; } | index >"$ST/index"
 cd -P "$G" || quit failed
 {
-  printf '%s\\n' ${q(baseHeader)}
+  printf '%s\\n' "$HEAD"
   if [ ${baseGeneration} != 0 ]; then
     if [ -s "$ST/base-removed" ]; then tail -n +2 base.json | without "$ST/base-removed"; else tail -n +2 base.json; fi
   fi

@@ -160,6 +160,7 @@ export class ShellEngine implements Engine {
       rootExists: true,
       actual,
       ...recover(base, journal, actual, this.#transport),
+      isBaseLost: fault !== undefined,
       held,
       warnings,
     };

@@ -25,7 +25,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     const { unreadable } = planned.desired;
     if (options.json === true) console.printData({ type: "plan", ...publicPlan(planned, context.hides), unreadable });
     else {
-      console.print(renderPlan(plan, unreadable, console.ink, { isFolded: console.folds }));
+      console.print(renderPlan(plan, unreadable, console.ink, { isFolded: console.folds, owed: planned.owed }));
       const given = context.given(path, options, session, manifest.session);
       for (const line of settleHints(plan.conflicts, given, console.ink)) console.print(line);
       for (const warning of plan.warnings) console.warn(warning);
@@ -42,7 +42,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     }
     if (own.exitCode !== true) return exitCodes.done;
     if (unreadable.length > 0) return exitCodes.failed;
-    const hasChanges = plan.steps.length + plan.conflicts.length + plan.unsupported.length > 0;
+    const hasChanges = plan.steps.length + plan.conflicts.length + plan.unsupported.length + planned.owed.length > 0;
     return hasChanges ? exitCodes.changesPending : exitCodes.done;
   } finally {
     await session.close();

@@ -1,9 +1,10 @@
 import { plural } from "../../plural.ts";
-import { drift } from "../../reconcile/drift.ts";
+import { statusOf } from "../../reconcile/drift.ts";
 import { printable } from "../../tree/printable.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
-import { publicDrift } from "../public-plan.ts";
+import { publicCommands, publicDrift } from "../public-plan.ts";
+import { owedClause, renderOwed } from "../render-owed.ts";
 
 /** Shows what changed in the session since the last apply. */
 export async function run(context: Context, given?: string, own: CommonOptions = {}): Promise<number> {
@@ -15,24 +16,36 @@ export async function run(context: Context, given?: string, own: CommonOptions =
   try {
     manifest = context.forSession(manifest, session.id);
     const settings = context.reconcileOptions(options, () => undefined);
-    const changes = await context.during("scanning the session", () => drift(manifest, session, settings));
+    const { isApplied, isLost, drift, owed } = await context.during("scanning the session", () =>
+      statusOf(manifest, session, settings),
+    );
+    const root = printable(manifest.root);
     if (options.json === true)
       console.printData({
         type: "status",
         sessionId: session.id,
         root: manifest.root,
-        drift: changes.map(publicDrift),
+        applied: isApplied,
+        drift: drift.map(publicDrift),
+        owed: publicCommands(owed),
       });
-    else if (changes.length === 0) console.print(`No drift: ${printable(manifest.root)} is as the last apply left it.`);
+    else if (isLost)
+      console.print(`What the last apply left in ${root} is not known: its record cannot be used. See agb-sync plan.`);
+    else if (!isApplied) console.print(`Nothing was applied to ${root} of this session yet: see agb-sync plan.`);
     else {
-      for (const { path: changed, after } of changes) {
+      for (const { path: changed, after } of drift) {
         const [marker, paint] =
           after === undefined ? (["- deleted ", "red"] as const) : (["~ changed ", "yellow"] as const);
         console.print(console.paint(paint, `  ${marker} ${printable(changed)}`));
       }
-      console.print(`\n${plural(changes.length, "path has", "paths have")} drifted since the last apply.`);
+      for (const line of renderOwed(owed, console.ink)) console.print(line);
+      const drifted =
+        drift.length === 0
+          ? `No drift: ${root} is as the last apply left it`
+          : `${plural(drift.length, "path has", "paths have")} drifted since the last apply`;
+      console.print(`${owed.length === 0 ? drifted : `${drifted}; ${owedClause(owed)}`}.`);
     }
-    return changes.length === 0 ? exitCodes.done : exitCodes.changesPending;
+    return isApplied && !isLost && drift.length + owed.length === 0 ? exitCodes.done : exitCodes.changesPending;
   } finally {
     await session.close();
   }

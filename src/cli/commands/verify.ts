@@ -8,6 +8,7 @@ import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
 import { publicPlan } from "../public-plan.ts";
+import { owedClause } from "../render-owed.ts";
 import { renderDifferences } from "../render-plan.ts";
 
 /** Hashes everything again and compares it with the manifest. */
@@ -25,20 +26,30 @@ export async function run(context: Context, given?: string, own: CommonOptions =
       checksum: true,
     });
     progress.clear();
-    const { plan, desired } = planned;
+    const { plan, desired, owed } = planned;
     const { unreadable, digest } = desired;
     const isSame = plan.steps.length + plan.conflicts.length + plan.unsupported.length === 0;
-    const equal = isSame && unreadable.length === 0;
+    const equal = isSame && unreadable.length + owed.length === 0;
     const found = isSame ? digest : foundDigest(planned);
     if (options.json === true) {
       const { id: sessionId } = session;
       const publicly = publicPlan(planned, context.hides);
-      console.printData({ type: "verify", sessionId, equal, digest, found, plan: publicly, unreadable });
+      console.printData({
+        type: "verify",
+        sessionId,
+        equal,
+        digest,
+        found,
+        plan: publicly,
+        unreadable,
+        owed: publicly.owed,
+      });
     } else {
-      const lines = renderDifferences(plan, unreadable, console.ink, { isFolded: console.folds });
+      const lines = renderDifferences(plan, unreadable, console.ink, { isFolded: console.folds, owed });
       for (const line of lines) console.print(line);
       const [root, file] = [printable(manifest.root), printable(manifest.file)];
       if (equal) console.print(`Verified: ${root} equals ${file}, ${digest}`);
+      else if (isSame && unreadable.length === 0) console.print(`Not verified: ${owedClause(owed)}`);
       else if (isSame)
         console.print(`Not verified: ${plural(unreadable.length, "source")} of ${file} could not be read`);
       else console.print(`Differs: ${root} is not as ${file} declares: declared ${digest}, found ${found}`);
