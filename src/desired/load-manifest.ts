@@ -1,5 +1,5 @@
 import { dirname, join, relative, resolve } from "node:path";
-import { readEnvFiles } from "../environment/env-files.ts";
+import { filesWithKey, readEnvFiles } from "../environment/env-files.ts";
 import { oddKindOf, readRegularFile } from "../environment/read-regular-file.ts";
 import { AgbSyncError } from "../errors.ts";
 import type { SourceCheck } from "../manifest/build-manifest.ts";
@@ -43,14 +43,16 @@ export async function loadManifest(path: string | undefined, options: LoadOption
     ...(sessionId === undefined ? {} : { sessionId }),
     ...(checksSources ? { sourceFault } : {}),
   };
+  const keyFiles = filesWithKey(cwd, options.envFiles);
   if (path === "-") {
     const read = (await options.readStdin?.()) ?? "";
     const text = typeof read === "string" ? read : decodeText(read, STDIN);
-    return parseManifest(text, { ...known, file: STDIN, directory: cwd });
+    return { ...parseManifest(text, { ...known, file: STDIN, directory: cwd }), keyFiles };
   }
   const file = findManifest(path, cwd);
   const shown = shortName(file, cwd);
-  return parseManifest(decodeText(readManifestBytes(file), shown), { ...known, file: shown, directory: dirname(file) });
+  const text = decodeText(readManifestBytes(file), shown);
+  return { ...parseManifest(text, { ...known, file: shown, directory: dirname(file) }), keyFiles };
 }
 
 function sourceFault(localPath: string, wanted: SourceKind): ReturnType<SourceCheck> {

@@ -60,6 +60,9 @@ export async function readSources(manifest: Manifest, options: ReadOptions): Pro
   return await reader.read();
 }
 
+/** By this a warning about the key is known. */
+export const HOLDS_KEY = "holds AGB_API_KEY";
+
 type ListedFile = Extract<SourceEntry, { kind: "file" }>;
 type Source = {
   readonly localPath: string;
@@ -86,12 +89,15 @@ class SourceReader {
   readonly #held = new Set<WorkspacePath>();
   /** The tree that each link comes from, if it is not declared. */
   readonly #treeOf = new Map<WorkspacePath, TreeSpec>();
+  /** What tells the files that hold the key from all others, by whatever name they are reached. */
+  readonly #keyVersions: ReadonlySet<string>;
   #keptBytes = 0;
   #filesRead = 0;
 
   constructor(manifest: Manifest, options: ReadOptions) {
     this.#manifest = manifest;
     this.#options = options;
+    this.#keyVersions = new Set((manifest.keyFiles ?? []).flatMap((file) => versionAt(file) ?? []));
   }
 
   async read(): Promise<Desired> {
@@ -194,6 +200,7 @@ class SourceReader {
 
   /** A file of a tree that has gone since it was listed is not there. */
   async #readListed({ path, localPath, version }: ListedFile, declaration: Declaration): Promise<void> {
+    this.#warnOfKey(localPath, version);
     try {
       await this.#readSource(path, { localPath, realPath: localPath, version, sensitive: false }, declaration);
     } catch (error) {
@@ -229,6 +236,7 @@ class SourceReader {
       this.#leaveOut(localPath, look.reason);
       return;
     }
+    this.#warnOfKey(localPath, versionOf(look.stats));
     const source = { localPath, realPath: look.realPath, version: versionOf(look.stats), sensitive };
     try {
       if (origin.template) this.#readTemplate(path, source, declaration);
@@ -238,6 +246,14 @@ class SourceReader {
       if (isGone(error)) throw this.#missing(`the source ${localPath} has gone`, "create it again", at);
       this.#leaveOut(localPath, messageOf(error));
     }
+  }
+
+  /** The key opens every session of its owner; a session is the last place for it. */
+  #warnOfKey(localPath: string, { key }: FileVersion): void {
+    if (!this.#keyVersions.has(key)) return;
+    this.#warnings.push(
+      `${localPath} ${HOLDS_KEY} and would be sent to the session; name it in ignore:, or keep the key elsewhere`,
+    );
   }
 
   /** A template at fault leaves the others to be looked at as well. */
@@ -351,6 +367,11 @@ class SourceReader {
       prune === undefined ? [] : [{ path, rule: prune }],
     );
   }
+}
+
+function versionAt(file: string): string | undefined {
+  const look = lookAtSource(file, "file");
+  return look.kind === "there" ? versionOf(look.stats).key : undefined;
 }
 
 /** Undeclared modes: 0644, or 0755 when the local owner may execute the file. */

@@ -20,6 +20,18 @@ export function readEnvFiles(cwd: string, named: readonly string[] = []): EnvFil
   return { values: Object.assign(Object.create(null), values, readNamedEnvFiles(cwd, named)), faults };
 }
 
+/**
+ * Of the nearest `.env` and the named files, those that assign AGB_API_KEY, by absolute path. One that cannot be read
+ * assigns nothing here; who needs it says so.
+ */
+export function filesWithKey(cwd: string, named: readonly string[] = []): readonly string[] {
+  const files = [...named.map((file) => resolve(cwd, file)), ...nearestOf(cwd)];
+  return files.filter((file) => {
+    const found = readRegularFile(file, MAX_BYTES);
+    return found.kind === "read" && Object.hasOwn(parseDotEnv(found.bytes.toString()), "AGB_API_KEY");
+  });
+}
+
 /** What the named files assign, without the nearest `.env`. @throws {UsageError} for one that cannot be read. */
 export function readNamedEnvFiles(cwd: string, named: readonly string[]): Environment {
   return Object.assign(Object.create(null), ...named.map((file) => readNamed(cwd, file)));
@@ -45,11 +57,16 @@ export function withoutPreloaded(env: Environment, cwd: string, named: readonly 
  * Python's, a pipe) and hides none above; one that cannot be read is told in `faults`.
  */
 export function nearestDotEnv(cwd: string): EnvFiles {
+  const [file] = nearestOf(cwd);
+  return file === undefined ? { values: {}, faults: [] } : readDotEnv(file);
+}
+
+function nearestOf(cwd: string): readonly string[] {
   for (let directory = cwd; ; directory = dirname(directory)) {
     const file = join(directory, ".env");
     // A directory above that must not be searched holds none for us.
-    if (oddKindOf(file) === undefined) return readDotEnv(file);
-    if (dirname(directory) === directory) return { values: {}, faults: [] };
+    if (oddKindOf(file) === undefined) return [file];
+    if (dirname(directory) === directory) return [];
   }
 }
 

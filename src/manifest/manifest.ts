@@ -106,6 +106,8 @@ export type Manifest = {
   readonly resolve?: (sessionId: string) => Manifest;
   /** Entries that are left out because they hold the session's id, while that is not known. */
   readonly waiting: readonly Position[];
+  /** Local files that AGB_API_KEY is read from: whoever sends one is warned. */
+  readonly keyFiles?: readonly string[];
   /** Values that were interpolated into sensitive files, to be redacted wherever text leaves the program. */
   readonly secrets: readonly string[];
 };

@@ -1,3 +1,32 @@
+/** What hardly anybody wants in a session: state of tools, and what holds secrets. gitignore syntax. */
+const ignore = `ignore:                          # gitignore syntax: never sent, and left alone in the session
+  - .git/
+  - .agb-sync/
+  - node_modules/
+  - /agb-sync.yaml               # this manifest
+  - .env                         # what holds secrets
+  - .env.*
+  - "!.env.example"
+  - .envrc
+  - "*.pem"
+  - "*.key"
+  - "*.p12"
+  - "*.pfx"
+  - "*.jks"
+  - "*.keystore"
+  - "*.kdbx"
+  - id_rsa
+  - id_dsa
+  - id_ecdsa
+  - id_ed25519
+  - .ssh/
+  - .aws/
+  - .gnupg/
+  - .netrc
+  - .pypirc
+  - .git-credentials
+`;
+
 /** A commented manifest that applies as it is: what `init` writes. */
 export const starterManifest = `# The workspace of an AGB session. Apply it with: agb-sync apply (or, without a key: agb-sync apply --local)
 version: 1
@@ -10,8 +39,7 @@ root: /tmp/workspace             # every path below is relative to it
 vars: { greeting: Hello }
 # prune: managed                 # managed: delete what agb-sync wrote itself | all | none
 # onConflict: skip               # skip | overwrite (after a backup) | keep
-ignore: [node_modules/, "*.log"] # gitignore syntax
-
+${ignore}
 directories:
   - path: data
 
@@ -34,8 +62,7 @@ export function manifestFor(directory: string): string {
   return `# Mirrors ${JSON.stringify(directory)} into an AGB session. Apply it with: agb-sync apply
 version: 1
 root: /tmp/workspace
-ignore: [node_modules/]
-trees:
+${ignore}trees:
   - source: ${written}
     path: .
     gitignore: true

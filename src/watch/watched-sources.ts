@@ -4,7 +4,7 @@ import { ignoreMatcher } from "../desired/ignore-matcher.ts";
 import { isGone } from "../desired/look-at-source.ts";
 import type { OwnDirectories } from "../desired/own-directories.ts";
 import { identitiesOf } from "../desired/own-directories.ts";
-import { readSources } from "../desired/read-sources.ts";
+import { HOLDS_KEY, readSources } from "../desired/read-sources.ts";
 import { SourceCache } from "../desired/source-cache.ts";
 import type { SourceWalk, WalkOnly } from "../desired/walk-source-tree.ts";
 import { walkSourceTree } from "../desired/walk-source-tree.ts";
@@ -192,8 +192,9 @@ export class WatchedSources {
   #differing(walks: Walks, { manifest, whole }: Reading): Set<WorkspacePath> | undefined {
     const all = [...walks.values()];
     const warnings = all.flatMap((walk) => walk.warnings);
-    const isAsBefore =
-      warnings.length === whole.warnings.length && warnings.every((text) => whole.warnings.includes(text));
+    // Warnings about the key come from reading, not from walking.
+    const before = whole.warnings.filter((text) => !text.includes(HOLDS_KEY));
+    const isAsBefore = warnings.length === before.length && warnings.every((text) => before.includes(text));
     const isUnreadable = all.some((walk) => walk.unreadable.length > 0);
     if (!isAsBefore || isUnreadable || walks.size < manifest.trees.length || this.#options.held.faults.size > 0)
       return undefined;
