@@ -7,7 +7,7 @@ import { readLatestBase, writeBase } from "../state/base-store.ts";
 import { readJournal, removeJournal, writeJournal } from "../state/journal.ts";
 import { acquireLock } from "../state/lock.ts";
 import { rescueLeftovers } from "../state/stage.ts";
-import { takeWarnings } from "../state/state-file.ts";
+import { hideFromGit, takeWarnings } from "../state/state-file.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ROOT } from "../tree/workspace-path.ts";
@@ -67,6 +67,7 @@ export async function commitBySteps(
       });
     }
     if (staged !== undefined) await transport.move(staged, BASE_PATH, { replace: false }, signal);
+    if (stored === undefined || transport.kind === "embedded") await hideFromGit(transport, signal);
     const numbers = new BackupNumbers(transport);
     await rescueLeftovers(transport, numbers, discard, signal);
     const base = stored ?? emptyBase(transport.sessionId, transport.root);

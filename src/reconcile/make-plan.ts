@@ -1,4 +1,4 @@
-import type { Engine, ScanRequest } from "../apply/engine.ts";
+import type { Engine, ScanRequest, ScanResult } from "../apply/engine.ts";
 import { estimateRequests } from "../apply/estimate-requests.ts";
 import { unwritableContents } from "../apply/unwritable-contents.ts";
 import type { Desired } from "../desired/desired.ts";
@@ -27,6 +27,7 @@ import type { Digest } from "../tree/digest.ts";
 import type { Tree } from "../tree/entry.ts";
 import { covers } from "../tree/path-set.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
+import { STATE_DIRECTORY } from "../tree/workspace-path.ts";
 import { emptiedTrees, heldBackError, holdMarks, isHeldBack, tooManyDeletions } from "./guards.ts";
 import { phases } from "./phases.ts";
 import type { Known, Planned } from "./planned.ts";
@@ -120,6 +121,7 @@ export async function makePlan(
     warnings: [
       ...desired.warnings,
       ...scan.warnings,
+      ...lostStateWarnings(scan, desired.tree, manifest.root),
       ...unreadableWarnings(desired),
       ...modeWarnings(desired, features.modes),
       ...(manifest.run.length > 0 && !features.shell ? [CANNOT_RUN] : []),
@@ -258,5 +260,23 @@ function modeWarnings(desired: Desired, canSetModes: boolean): readonly string[]
   if (canSetModes || declared === 0) return [];
   return [
     `modes cannot be set in this session: ${plural(declared, "declared mode is", "declared modes are")} not enforced`,
+  ];
+}
+
+/**
+ * Files are there that are declared, and no record of who wrote them: either a first apply on what others made, or
+ * something in the session removed the record (S17).
+ */
+function lostStateWarnings(
+  { rootExists, base, actual, warnings }: Extract<ScanResult, { kind: "tree" }>,
+  desired: Tree,
+  root: string,
+): readonly string[] {
+  if (!rootExists || base !== undefined || warnings.length > 0) return [];
+  if (![...desired].some(([path, { kind }]) => kind === "file" && actual.get(path)?.kind === "file")) return [];
+  return [
+    `${root} holds declared files, and ${root}/${STATE_DIRECTORY}/ no record of an earlier apply: what is as declared is ` +
+      "taken over, what differs is a conflict, nothing is deleted. If there was a record, something removed it and the " +
+      `backups with it, as \`git clean -x\` does without -e ${STATE_DIRECTORY}`,
   ];
 }

@@ -136,6 +136,19 @@ export function nounOf(entry: Entry): string {
   return { file: "file", directory: "directory", link: "link", special: "FIFO, socket or device" }[entry.kind];
 }
 
+/**
+ * Keeps the state out of `git add -A`, `git stash -u` and `git clean -fd` where the workspace, or what is above it, is a
+ * repository. Where it cannot be, nothing is lost but that.
+ */
+export async function hideFromGit(transport: Transport, signal: AbortSignal): Promise<void> {
+  const path = statePath(".gitignore");
+  try {
+    if ((await transport.stat(path, signal)) === undefined) await writeState(transport, path, "*\n", signal);
+  } catch (error) {
+    if (!hasCode(error, "IS_A_DIRECTORY", "PERMISSION_DENIED", "NO_SPACE", "TOOL_FAILED", "OUTSIDE_ROOT")) throw error;
+  }
+}
+
 /** Where the next `name.json` of this generation is written before it takes its place. */
 export function stagedPath(name: "base" | "journal", generation: number): WorkspacePath {
   return statePath(`${name}.${generation}.new`);

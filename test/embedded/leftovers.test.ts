@@ -63,6 +63,22 @@ describe("what a killed apply left is gone after the next one", () => {
     expect(look(root)).toEqual(look(join(directory, "source")));
   });
 
+  it("but not what it had replaced: that becomes a backup, under its own path (S42)", async () => {
+    const { directory, local, root, applyHere } = prepare();
+    layOut(join(directory, "source"), { "a/file0": "before", "b/c/file1": "before, too" });
+    await applyHere();
+    layOut(join(directory, "source"), { "a/file0": "after", "b/c/file1": "after, too" });
+    expect(runProgram("apply-program.ts", [directory, local, "step"]).signal).toBe("SIGKILL");
+    layOut(join(directory, "source"), { "a/file0": "later", "b/c/file1": "later, too" });
+    await applyHere();
+    const backups = readdirSync(join(root, ".agb-sync/backup"));
+    expect(backups).toEqual([expect.stringMatching(/-000001$/)]);
+    const kept = join(root, ".agb-sync/backup", backups[0] ?? "");
+    expect(readFileSync(join(kept, "a/file0"), "utf8")).toBe("before");
+    expect(readFileSync(join(kept, "b/c/file1"), "utf8")).toBe("before, too");
+    expect(readdirSync(join(root, ".agb-sync/stage"))).toEqual(["content"]);
+  });
+
   it("but not what had been set aside from the workspace: that becomes a backup", async () => {
     const { directory, root, applyHere } = prepare();
     await applyHere();
@@ -106,7 +122,7 @@ describe("what a killed apply left is gone after the next one", () => {
     layOut(join(directory, "source"), { other: "3 new" });
     await applyHere();
     expect(beside()).toEqual(["workspace"]);
-    expect(state()).toEqual(["base.json", "index", "locks", "stage", "stage/content"]);
+    expect(state()).toEqual([".gitignore", "base.json", "index", "locks", "stage", "stage/content"]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { hasCode, TransportError } from "../../errors.ts";
 import { acquireLock } from "../../state/lock.ts";
+import { hideFromGit } from "../../state/state-file.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { childPath, ROOT, statePath } from "../../tree/workspace-path.ts";
@@ -31,6 +32,7 @@ export async function commitFresh(
   await building.createDirectory(ROOT, undefined, signal);
   try {
     await building.createDirectory(statePath(), 0o700, signal);
+    await hideFromGit(building, signal);
     const result = await buildLocked(building, root, request, index, signal);
     await beside.move(sibling, own, { replace: false }, signal);
     return result;

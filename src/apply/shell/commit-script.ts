@@ -191,7 +191,7 @@ R=$S/t; PARENT=\${S%/*}
 . ./ops
 leave; cd -P "$R" || quit failed
 [ -z "$BAD" ] || quit failed
-chmod 0700 .agb-sync; sleep 0.02; list | index >.agb-sync/index.1
+chmod 0700 .agb-sync; echo '*' >.agb-sync/.gitignore; sleep 0.02; list | index >.agb-sync/index.1
 mkdir -p .agb-sync/stage/${q(applyId)}; printf 'done\\nend\\n' >.agb-sync/stage/${q(applyId)}/report
 cd -P "$PARENT" || quit failed
 [ ! -e "$ST/stop" ] || { bad 0 all skipped interrupted; quit stopped; }
@@ -274,6 +274,7 @@ for f in "$LK"/*.json; do
 done
 for f in base.json journal.json index.${baseGeneration} index.${baseGeneration + 1} counter; do ! is_there $f || is_sane $f ${LARGEST_STATE_BYTES} || aside $f || quit failed; done
 ! is_there backup || is_dir backup || aside backup
+is_there .gitignore || { echo '*' >"$ST/gitignore" && mv -n -T "$ST/gitignore" .gitignore; }
 ${backupFunctions(input.backupTime)}
 for d in stage/* "\${R%/*}/.\${R##*/}.agb-sync-"*; do
   [ "$d" = 'stage/${applyId}' ] || ! is_dir "$d" && continue
