@@ -1,5 +1,6 @@
 import type { Conflict } from "../plan/plan.ts";
 import { plural } from "../plural.ts";
+import { printable } from "../tree/printable.ts";
 import type { Ink } from "./ink.ts";
 import { shellOption, shellWord } from "./shell-word.ts";
 
@@ -32,6 +33,20 @@ export function commandAgain(command: string, given: Given, more: readonly strin
 export function restoreCommand(name: string, given: Given): string {
   const manifest = given.manifest === undefined ? [] : [shellOption("--manifest", given.manifest)];
   return [...start(given), "backups restore", shellWord(name), ...place(given), ...manifest].join(" ");
+}
+
+/** The line that says how what was replaced is brought back; none when there is no backup. */
+export function restoreHints(backupPath: string | undefined, given: Given, { paint }: Ink): readonly string[] {
+  if (backupPath === undefined) return [];
+  const name = backupPath.slice(backupPath.lastIndexOf("/") + 1);
+  return [`  bring them back: ${paint("bold", restoreCommand(name, given))}`];
+}
+
+/** How a session that was made without a name can be used again, or that it will be. */
+export function sessionHint(sessionId: string, name: string | undefined, given: Given): string {
+  if (name !== undefined) return `the next apply finds it by its name, ${printable(name)}`;
+  const command = commandAgain("apply", { ...given, session: sessionId });
+  return `use it again with: ${command} (or give it a name in the manifest: session.name)`;
 }
 
 /** How the conflicts that are left can be settled, as lines; none when there are none. */

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
-import { isAbsolute, join, resolve } from "node:path";
+import { isAbsolute, join, relative, resolve } from "node:path";
 import { connect } from "../connect.ts";
 import { loadManifest } from "../desired/load-manifest.ts";
 import { nearestDotEnv } from "../environment/env-files.ts";
@@ -190,6 +190,14 @@ export class Context {
     });
   }
 
+  /** Where the files of a local session are, as seen from here; undefined for any other session. */
+  placeOfFiles({ directory, root }: Manifest, { local }: CommonOptions): string | undefined {
+    if (local === undefined) return undefined;
+    const place = join(this.#localDirectory(local, false, directory), root);
+    const near = relative(this.cwd, place);
+    return printable(near.startsWith("..") ? place : near);
+  }
+
   /** What leads another command to the same workspace; a session that was made without a name is named by its id. */
   given(manifest: string | undefined, { local, session }: CommonOptions, made?: Session, spec?: SessionSpec): Given {
     const isNameless = made?.kind === "agb" && spec?.name === undefined;
@@ -206,7 +214,9 @@ export class Context {
     if (mayCreate) this.whenInterrupted = "a session may have been created, see: agb-sync session list";
     const reach = async () =>
       await connect({
-        ...(options.local === undefined ? {} : { local: this.#localDirectory(options.local, create) }),
+        ...(options.local === undefined
+          ? {}
+          : { local: this.#localDirectory(options.local, create, manifest.directory) }),
         ...(options.session === undefined ? {} : { sessionId: options.session }),
         ...(options.concurrency === undefined ? {} : { concurrency: positive("--concurrency", options.concurrency) }),
         spec: manifest.session,
@@ -312,8 +322,8 @@ export class Context {
     this.#controller.abort();
   }
 
-  /** The default directory hides itself from git; only what may create a session makes it (S16). */
-  #localDirectory(local: string | true, create: boolean): string {
+  /** The default directory is beside the manifest, wherever one happens to be. It hides itself from git; only what may create a session makes it (S16). */
+  #localDirectory(local: string | true, create: boolean, anchor: string): string {
     if (local !== true) {
       const directory = resolve(this.cwd, local);
       const stats = statSync(directory, { throwIfNoEntry: false });
@@ -321,11 +331,11 @@ export class Context {
       return directory;
     }
     if (create) {
-      const own = join(this.cwd, ".agb-sync");
+      const own = join(anchor, ".agb-sync");
       mkdirSync(own, { recursive: true });
       if (!existsSync(join(own, ".gitignore"))) writeFileSync(join(own, ".gitignore"), "*\n");
     }
-    return resolve(this.cwd, DEFAULT_LOCAL);
+    return resolve(anchor, DEFAULT_LOCAL);
   }
 
   #kindAt(path: string): "file" | "directory" | undefined {

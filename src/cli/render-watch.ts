@@ -9,7 +9,7 @@ import { printable } from "../tree/printable.ts";
 import { comparePaths } from "../tree/workspace-path.ts";
 import type { WatchEvent } from "../watch/watch.ts";
 import type { Given } from "./again.ts";
-import { settleHints } from "./again.ts";
+import { restoreHints, settleHints } from "./again.ts";
 import type { Console } from "./console.ts";
 import { countSteps, describeConflict, describeStep } from "./describe-step.ts";
 import type { Line } from "./events.ts";
@@ -18,13 +18,22 @@ import { localFault } from "./local-fault.ts";
 import { formatBytes, formatDuration } from "./quantities.ts";
 import { codeOf, renderReport, UNFINISHED } from "./render-report.ts";
 
+/** Where a watch works: for commands that are shown, and for those who look into a local session. */
+export type WatchedPlace = Given & { readonly files?: string | undefined };
+
 /** Prints an event as people read it. `given` leads to the same workspace, for commands that settle conflicts. */
-export function showEvent(console: Console, event: WatchEvent, given: Given): void {
+export function showEvent(console: Console, event: WatchEvent, given: WatchedPlace): void {
   const hintsFor = (conflicts: readonly Conflict[]) => settleHints(conflicts, given, console.ink);
   switch (event.type) {
     case "ready":
-      console.print(renderReport(event.report, console.ink, { hints: hintsFor(event.report.conflicts) }));
-      console.print(`Ready: watching for changes, session ${printable(event.sessionId)}. Ctrl-C ends.`);
+      console.print(
+        renderReport(event.report, console.ink, {
+          hints: [...restoreHints(event.report.backupPath, given, console.ink), ...hintsFor(event.report.conflicts)],
+        }),
+      );
+      console.print(
+        `Ready: watching for changes, session ${printable(event.sessionId)}${given.files === undefined ? "" : ` (files in ${given.files})`}. Ctrl-C ends.`,
+      );
       return;
     case "cycle": {
       const { report } = event;

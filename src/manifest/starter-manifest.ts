@@ -27,13 +27,31 @@ const ignore = `ignore:                          # gitignore syntax: never sent,
   - .git-credentials
 `;
 
-/** A commented manifest that applies as it is: what `init` writes. */
-export const starterManifest = `# The workspace of an AGB session. Apply it with: agb-sync apply (or, without a key: agb-sync apply --local)
-version: 1
+const SCHEMA = "manifest.schema.json";
+const NAME = "my-workspace";
+
+/** A name for the sessions of a project, from that of its directory: what every shell, label and YAML takes as it is. */
+export function sessionNameFor(directory: string): string {
+  const name = directory
+    .normalize("NFKD")
+    .replaceAll(/\p{M}+/gu, "")
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-")
+    .replaceAll(/^-+|-+$/g, "")
+    .slice(0, 40);
+  // YAML would read digits, and a few words, as something else than text.
+  return /^[a-z]/.test(name) && !/^(?:true|false|null|yes|no|on|off|y|n)$/.test(name)
+    ? name
+    : `workspace-${name}`.replace(/-$/, "");
+}
+
+/** A commented manifest that applies as it is. Its first line leads editors to what completes and explains it. */
+export const starterManifest = `# yaml-language-server: $schema=${SCHEMA}
+version: 1                       # apply with: agb-sync apply (without a key: agb-sync apply --local)
 
 session:
   image: agb-code-space-1        # used when a session has to be created
-  name: my-workspace             # a live session of this name is used again
+  name: ${NAME}             # a live session of this name is used again
 
 root: /tmp/workspace             # every path below is relative to it
 vars: { greeting: Hello }
@@ -56,11 +74,21 @@ files:
 #     gitignore: true
 `;
 
+/** The same for a project: the name of its session, and where its schema is (a path or URL without blanks). */
+export function starterFor(name: string, schema: string): string {
+  return starterManifest
+    .replace(SCHEMA, () => schema)
+    .replace(`${NAME}             #`, () => `${name} `.padEnd(NAME.length + 13) + "#");
+}
+
 /** A manifest that mirrors one local directory into the root. Whatever its name is, it is read back as it is. */
-export function manifestFor(directory: string): string {
+export function manifestFor(directory: string, name = NAME, schema = SCHEMA): string {
   const written = JSON.stringify(directory).replaceAll("${", () => "$${");
-  return `# Mirrors ${JSON.stringify(directory)} into an AGB session. Apply it with: agb-sync apply
+  return `# yaml-language-server: $schema=${schema}
+# Mirrors ${JSON.stringify(directory)} into an AGB session. Apply it with: agb-sync apply
 version: 1
+session:
+  name: ${name}
 root: /tmp/workspace
 ${ignore}trees:
   - source: ${written}

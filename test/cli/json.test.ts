@@ -56,7 +56,10 @@ describe("--json", () => {
     expect(created.lines).toMatchObject([{ type: "session", origin: "created" }]);
     const id = String(created.lines[0]?.["sessionId"]);
     const listed = await run(["session", "list"], { cwd, env });
-    expect([listed.stdout, listed.stderr]).toEqual([`${id}  running\n`, "1 live session\n"]);
+    expect([listed.stdout, listed.stderr]).toEqual([
+      expect.stringMatching(new RegExp(`^ID .*\\n${id}  running `)),
+      "1 live session\n",
+    ]);
     for (const [args, facts] of [
       [["session", "list"], { sessionId: id, status: "RUNNING" }],
       [["session", "keep-alive", id], { sessionId: id, outcome: "kept-alive" }],

@@ -11,7 +11,7 @@ import type { ApplyReport } from "../../report.ts";
 import type { Session } from "../../session.ts";
 import { printable } from "../../tree/printable.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
-import { settleHints } from "../again.ts";
+import { restoreHints, sessionHint, settleHints } from "../again.ts";
 import { askAboutPlan } from "../ask-about-plan.ts";
 import type { CommonOptions, Context, Progress } from "../context.ts";
 import { summaryLine } from "../events.ts";
@@ -54,7 +54,10 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const progress = context.progress(options);
   const session = await context.connect(manifest, options, true);
   try {
-    if (session.origin === "created") console.say(`created session ${printable(session.id)}`);
+    const given = context.given(path, wished, session, manifest.session);
+    if (session.origin === "created") {
+      console.say(`created session ${printable(session.id)}; ${sessionHint(session.id, manifest.session.name, given)}`);
+    }
     manifest = context.forSession(manifest, session.id);
     const sources = early?.catch(async (error: unknown) => {
       // A template waited for the session.
@@ -75,9 +78,13 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     }
     if (options.json === true) console.printEvent(summaryLine("summary", report, code));
     else {
-      const given = context.given(path, wished, session, manifest.session);
-      const hints = settleHints(report.conflicts, given, console.ink);
+      const hints = [
+        ...restoreHints(report.backupPath, given, console.ink),
+        ...settleHints(report.conflicts, given, console.ink),
+      ];
       console.print(renderReport(report, console.ink, { told, hints }));
+      const place = context.placeOfFiles(manifest, options);
+      if (place !== undefined) console.say(`the files are in ${place}`);
       if (console.isVerbose) {
         console.say(renderCosts(report, progress.costs.all, performance.now() - startedMs));
       }

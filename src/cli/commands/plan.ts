@@ -1,8 +1,14 @@
+import type { AgbSyncError } from "../../errors.ts";
+import { hasCode } from "../../errors.ts";
+import type { Manifest } from "../../manifest/manifest.ts";
 import { makePlan } from "../../reconcile/make-plan.ts";
+import type { Planned } from "../../reconcile/planned.ts";
+import type { Session } from "../../session.ts";
 import { printable } from "../../tree/printable.ts";
 import { settleHints } from "../again.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
+import { noSession } from "../no-session.ts";
 import { hiddenIn, publicPlan } from "../public-plan.ts";
 import { renderPlan } from "../render-plan.ts";
 import { writeSavedPlan } from "../saved-plan-file.ts";
@@ -15,15 +21,20 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const { console } = context;
   context.listenForSignals();
   let manifest = await context.loadManifestFor(path, options);
-  const session = await context.connect(manifest, options, false);
+  const { session, missing } = await reach(context, manifest, options);
+  if (missing !== undefined && own.out !== undefined) throw missing;
   try {
-    manifest = context.forSession(manifest, session.id);
+    if (missing === undefined) manifest = context.forSession(manifest, session.id);
     const progress = context.progress({ ...options, json: false });
-    const planned = await makePlan(manifest, session, context.reconcileOptions(options, progress.onEvent));
+    const made = await makePlan(manifest, session, context.reconcileOptions(options, progress.onEvent));
     progress.clear();
+    const planned = missing === undefined ? made : withWarning(made, missing);
     const { plan } = planned;
     const { unreadable } = planned.desired;
-    if (options.json === true) console.printData({ type: "plan", ...publicPlan(planned, context.hides), unreadable });
+    const sessionId = missing === undefined ? plan.sessionId : null;
+    const { hides } = context;
+    if (options.json === true)
+      console.printData({ type: "plan", ...publicPlan(planned, hides), sessionId, unreadable });
     else {
       console.print(renderPlan(plan, unreadable, console.ink, { isFolded: console.folds, owed: planned.owed }));
       const given = context.given(path, options, session, manifest.session);
@@ -47,4 +58,23 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   } finally {
     await session.close();
   }
+}
+
+/** The session that is meant; one that is empty in place of one that is not there yet, and what was said of that. */
+async function reach(
+  context: Context,
+  manifest: Manifest,
+  options: CommonOptions,
+): Promise<{ readonly session: Session; readonly missing?: AgbSyncError }> {
+  try {
+    return { session: await context.connect(manifest, options, false) };
+  } catch (error) {
+    if (!hasCode(error, "SESSION_NOT_FOUND") || options.session !== undefined) throw error;
+    return { session: await noSession(context.env, context.signal), missing: error };
+  }
+}
+
+function withWarning(planned: Planned, { message }: AgbSyncError): Planned {
+  const warning = `${message}: planned against an empty workspace, as apply would find it in a new session`;
+  return { ...planned, plan: { ...planned.plan, warnings: [warning, ...planned.plan.warnings] } };
 }

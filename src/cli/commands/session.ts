@@ -5,6 +5,7 @@ import { openAccount, reachSession } from "../../transport/agb/open-agb-session.
 import { printable } from "../../tree/printable.ts";
 import type { Context } from "../context.ts";
 import { exitCodeOf, exitCodes } from "../exit-code.ts";
+import { renderSessions, sessionLine } from "../render-sessions.ts";
 
 type Account = ReturnType<typeof openAccount>;
 type JsonOption = { readonly json?: boolean };
@@ -25,15 +26,15 @@ export async function create(context: Context, manifest?: string, options: Creat
   });
 }
 
-/** One line a session, with all that the service lists of it: id and status. Says how many there are. */
+/** One line a session: id, status, and what its labels tell. Says how many there are. */
 export async function list(context: Context, options: ListOptions): Promise<number> {
   const labels = Object.fromEntries((options.label ?? []).map(parseLabel));
   return await withAccount(context, async ({ sessions }) => {
     const found = await sessions.list(labels, context.signal);
-    for (const { sessionId, status } of found) {
-      if (options.json === true) context.console.printData({ type: "session", sessionId, status });
-      else context.console.print(printable(`${sessionId}  ${status.toLowerCase()}`));
-    }
+    const origins = await Promise.all(found.map(({ sessionId }) => sessions.originOf(sessionId, context.signal)));
+    const listed = found.map((session, index) => ({ ...session, origin: origins[index] }));
+    if (options.json === true) for (const session of listed) context.console.printData(sessionLine(session));
+    else for (const line of renderSessions(listed, Date.now())) context.console.print(printable(line));
     context.console.say(found.length === 0 ? "there are no live sessions" : plural(found.length, "live session"));
   });
 }

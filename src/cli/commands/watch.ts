@@ -1,12 +1,15 @@
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { ProgressEvent } from "../../progress.ts";
 import type { Session } from "../../session.ts";
+import { printable } from "../../tree/printable.ts";
 import { watch } from "../../watch/watch.ts";
+import { sessionHint } from "../again.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { duration } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
 import { ManifestReader } from "../manifest-reader.ts";
 import { codeOf, UNFINISHED } from "../render-report.ts";
+import type { WatchedPlace } from "../render-watch.ts";
 import { showEvent, WatchTotals, watchLine } from "../render-watch.ts";
 import { StatusLine } from "../status-line.ts";
 
@@ -39,7 +42,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const totals = new WatchTotals();
   let isAtRest = false;
   context.isIdle = () => isAtRest;
-  let place = context.given(path, options);
+  let place: WatchedPlace = context.given(path, options);
   const events = watch({
     ...context.reconcileOptions(options, (event) => {
       if (isShown(event, context)) status?.clear();
@@ -50,7 +53,8 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     connect: async (manifest, mustBeNew) => {
       const session = await connect(context, manifest, options, mustBeNew);
       const { session: _gone, ...others } = options;
-      place = context.given(path, mustBeNew ? others : options, session, manifest.session);
+      const given = context.given(path, mustBeNew ? others : options, session, manifest.session);
+      place = { ...given, files: context.placeOfFiles(manifest, options) };
       return session;
     },
     ...(own.debounce === undefined ? {} : { debounceMs: duration("--debounce", own.debounce) }),
@@ -93,7 +97,13 @@ async function connect(
   options: CommonOptions,
   mustBeNew: boolean,
 ): Promise<Session> {
-  if (!mustBeNew) return await context.connect(manifest, options, true);
+  if (!mustBeNew) {
+    const session = await context.connect(manifest, options, true);
+    // Its name is in the line that says that it is watched.
+    const hint = sessionHint(session.id, manifest.session.name, context.given(undefined, options));
+    if (session.origin === "created") context.console.say(`created session ${printable(session.id)}; ${hint}`);
+    return session;
+  }
   const { session: _gone, ...others } = options;
   return await context.connect(manifest, others, true);
 }

@@ -15,12 +15,24 @@ export type SessionDetails = {
   readonly servers: ReadonlyMap<string, string>;
 };
 
+/** What our own labels say of a session; undefined where it has none, or where they could not be read. */
+export type SessionOrigin = {
+  readonly name: string | undefined;
+  readonly image: string | undefined;
+  /** By the clock of the client that created it. */
+  readonly createdMs: number | undefined;
+};
+
 export type ListedSession = { readonly sessionId: string; readonly status: string };
 
 /** The label by which a session of a name is found again. */
 const NAME_LABEL = "agb-sync/name";
-/** The label by which a creation whose answer was lost is found again. */
+/**
+ * The label by which a creation whose answer was lost is found again: `<seconds>_<random>_<image>`. Time and image are
+ * what the service does not tell of a session (protocol §4.2).
+ */
 const CREATE_LABEL = "agb-sync/create";
+const creation = /^(\d{1,12})_[^_]+_(.+)$/;
 
 /** Labels may take seconds to be searchable (protocol §4.2): six looks, 1.5 s apart with the default policy. */
 const LABEL_LOOKS = 6;
@@ -55,7 +67,7 @@ export class AgbSessions {
    * @throws {TransportError} `SESSION_FAILED` with the service's reason.
    */
   async create(spec: SessionSpec, signal: AbortSignal): Promise<SessionDetails> {
-    const token = randomUUID();
+    const token = `${Math.floor(Date.now() / 1000)}_${randomUUID()}_${encodeURIComponent(spec.image)}`;
     const named = spec.name === undefined ? {} : { [NAME_LABEL]: spec.name };
     const labels = { ...spec.labels, ...named, [CREATE_LABEL]: token };
     const { baseDelayMs, maxRetryAfterMs } = this.#policy;
@@ -152,6 +164,26 @@ export class AgbSessions {
       if (nextToken === "" || seen.has(nextToken)) return found;
       seen.add(nextToken);
     }
+  }
+
+  /** What is known of where a session comes from. A service that does not tell, or not now, leaves all of it unknown. */
+  async originOf(sessionId: string, signal: AbortSignal): Promise<SessionOrigin> {
+    let labels: unknown;
+    try {
+      const query = { sessionId, maxResults: PAGE_SIZE };
+      const what = `read the labels of session ${sessionId}`;
+      const { data } = await this.#client.repeat("/sdk/GetLabel", { method: "GET", query, what }, signal);
+      labels = decoded(fieldOf(data, "labels"));
+    } catch (error) {
+      if (signal.aborted || !(error instanceof TransportError)) throw error;
+    }
+    const label = (name: string) => textOf(recordOf(labels)?.[name]);
+    const [, seconds, image] = creation.exec(label(CREATE_LABEL)) ?? [];
+    return {
+      name: label(NAME_LABEL) || undefined,
+      image: image === undefined ? undefined : decodedImage(image),
+      createdMs: seconds === undefined ? undefined : Number(seconds) * 1000,
+    };
   }
 
   /** The status in lower case, such as `running`; empty when the service does not say. */
@@ -257,4 +289,13 @@ function serversOf(tools: unknown): ReadonlyMap<string, string> {
     if (name !== "") servers.set(name, textOf(fieldOf(tool, "server")) || textOf(fieldOf(tool, "serverName")));
   }
   return servers;
+}
+
+/** Somebody else may have written the label. */
+function decodedImage(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }
