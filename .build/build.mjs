@@ -1,6 +1,6 @@
 // Builds dist/: the command line (everything bundled, a chunk for each command and for what several share) and the library
 // (dependencies stay imports).
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { build, transform } from "esbuild";
 
@@ -94,14 +94,12 @@ function notices(inputs) {
     .toSorted()
     .map((name) => {
       const about = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
-      const text = ["LICENSE", "LICENSE.md", "LICENSE-MIT", "license", "LICENSE.txt"].flatMap((file) => {
-        try {
-          return [readFileSync(`node_modules/${name}/${file}`, "utf8")];
-        } catch {
-          return [];
-        }
-      })[0];
-      return `${name} ${about.version} (${about.license})\n\n${text ?? ""}`;
+      const texts = readdirSync(`node_modules/${name}`)
+        .filter((file) => /^(licen[cs]e|notice)/i.test(file))
+        .toSorted()
+        .map((file) => readFileSync(`node_modules/${name}/${file}`, "utf8").trim());
+      if (texts.length === 0) throw new Error(`${name} is bundled and has no licence text`);
+      return `${name} ${about.version} (${about.license})\n\n${texts.join("\n\n")}\n`;
     })
     .join(`\n${"-".repeat(80)}\n\n`);
 }
