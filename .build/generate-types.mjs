@@ -1,8 +1,9 @@
 // Writes src/manifest/manifest-file.ts, the shape of a manifest as written; run after the schema has changed.
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { compile } from "json-schema-to-typescript";
+import { completeSchema } from "./complete-schema.mjs";
 
-const schema = JSON.parse(readFileSync(new URL("../schemas/manifest.schema.json", import.meta.url), "utf8"));
+const schema = completeSchema();
 const text = await compile(schema, "ManifestFile", {
   additionalProperties: false,
   bannerComment: "// Made from schemas/manifest.schema.json by `npm run generate:types`.",

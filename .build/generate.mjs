@@ -1,13 +1,14 @@
 // Makes what is derived from other files: the ajv validator of schemas/ as plain code, so that no command compiles a schema
 // at start, and a module of every program that runs in a session.
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { Ajv } from "ajv";
 import standalone from "ajv/dist/standalone/index.js";
+import { completeSchema } from "./complete-schema.mjs";
 import { generatePrograms } from "./programs.mjs";
 
 generatePrograms();
 
-const schema = JSON.parse(readFileSync(new URL("../schemas/manifest.schema.json", import.meta.url), "utf8"));
+const schema = completeSchema();
 const ajv = new Ajv({
   allErrors: true,
   verbose: true,

@@ -31,7 +31,9 @@ export interface ManifestFile {
    */
   onConflict?: "skip" | "overwrite" | "keep";
   /**
-   * Patterns in gitignore syntax; what they match is never listed, written, moved or pruned.
+   * What agb-sync leaves alone: never sent, listed, written, moved or deleted. Patterns as in a .gitignore file: "*.log" every file of that name, at any depth; "build/" a directory and all below it; "/notes.md" only at the top; "docs/** /*.pdf" at any depth below docs; "!keep.log" takes one back out. Paths are relative to root.
+   *
+   * Items: One pattern.
    */
   ignore?: string[];
   /**
@@ -117,7 +119,7 @@ export interface Directory {
   prune?: "managed" | "all" | "none";
 }
 /**
- * A file; exactly one of content, source and url says what it holds.
+ * A file; either content or source says what it holds.
  */
 export interface File {
   /**
@@ -174,7 +176,9 @@ export interface Tree {
    */
   path: string;
   /**
-   * Patterns in gitignore syntax, relative to the tree, that are left out.
+   * What of the local directory is left out. Patterns as in a .gitignore file: "*.log" every file of that name, at any depth; "build/" a directory and all below it; "/notes.md" only at the top; "docs/** /*.pdf" at any depth below docs; "!keep.log" takes one back out. Paths are relative to the tree.
+   *
+   * Items: One pattern.
    */
   exclude?: string[];
   /**
@@ -233,7 +237,9 @@ export interface Run {
    */
   cwd?: string;
   /**
-   * Patterns in gitignore syntax: only run when a matching path changed in this apply.
+   * Run the command only when something that these patterns match changed in this apply; without them, always. Patterns as in a .gitignore file: "*.log" every file of that name, at any depth; "build/" a directory and all below it; "/notes.md" only at the top; "docs/** /*.pdf" at any depth below docs; "!keep.log" takes one back out. Paths are relative to root.
+   *
+   * Items: One pattern.
    */
   onChange?: string[];
   /**
