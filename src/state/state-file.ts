@@ -4,7 +4,7 @@ import type { Child, Transport } from "../transport/transport.ts";
 import { memoryContent } from "../tree/content.ts";
 import type { Entry } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { ancestorsOf, baseName, childPath, parentPath, statePath } from "../tree/workspace-path.ts";
+import { ancestorsOf, baseName, childPath, parentPath, STATE_DIRECTORY, statePath } from "../tree/workspace-path.ts";
 
 /** More than base of 500,000 paths takes; what is larger was not written by agb-sync and is not read. */
 export const LARGEST_STATE_BYTES = 256 * 1024 * 1024;
@@ -86,11 +86,12 @@ export async function makeStateDirectory(
   try {
     await transport.createDirectory(path, undefined, signal);
   } catch (error) {
-    const [, ...ours] = [...ancestorsOf(path), path];
     let madeWay = false;
-    for (const one of ours) {
+    for (const one of [...ancestorsOf(path), path]) {
       const there = await lookAt(transport, one, signal);
       if (there === undefined || there.kind === "directory") continue;
+      // Whoever made a link of the whole state directory meant something by it.
+      if (one === STATE_DIRECTORY && there.kind === "link") continue;
       await setAside(transport, one, signal);
       madeWay = true;
     }

@@ -70,7 +70,7 @@ export function enterStage(root: string, applyId: string, isFresh: boolean): str
 ${isLink}[ -d ${quoteForShell(parent)} ] || mkdir -p ${quoteForShell(parent)}; cd -P ${quoteForShell(parent)} || exit 1
 for n in ${names.map(quoteForShell).join(" ")}; do
   here=$PWD; [ "$here" = / ] && here=
-  if [ "$n" = stage ] && { [ -L "./$n" ] || { [ -e "./$n" ] && [ ! -d "./$n" ]; }; }; then mv "./$n" "./$n${ASIDE_MARK}$$"; fi
+  if if [ -L "./$n" ]; then [ "$n" = stage ]; else [ -e "./$n" ] && [ ! -d "./$n" ]; fi; then mv "./$n" "./$n${ASIDE_MARK}$$"; fi
   [ -d "./$n" ] || mkdir -m 0700 "./$n" 2>/dev/null || [ -d "./$n" ] || mkdir -m 0700 "./$n" || exit 1
   cd -P "./$n" || exit 1
   [ "$PWD" = "$here/$n" ] || { echo 'agb-sync: leads outside' >&2; exit 1; }
