@@ -40,7 +40,7 @@ export function summaryLine(type: "summary" | "ready" | "cycle", report: ApplyRe
     kept: report.kept,
     owed: publicCommands(report.owed),
     digest: report.workspaceDigest,
-    backup: report.backupPath ?? null,
+    backup: report.backupPath?.slice(report.backupPath.lastIndexOf("/") + 1) ?? null,
     ...report.counters,
     durationMs: Math.round(report.durationMs),
     exitCode,

@@ -1,9 +1,11 @@
 import type { RunSpec } from "../manifest/manifest.ts";
 import type { Conflict, Step } from "../plan/plan.ts";
+import { writtenEntry, writtenStep } from "../plan/written-step.ts";
 import type { Drift } from "../reconcile/drift.ts";
 import type { Planned } from "../reconcile/planned.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
+import { sameContent } from "../tree/entry.ts";
 import { treeDigest } from "../tree/tree-digest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 
@@ -36,8 +38,8 @@ export function hiddenIn({ base }: Planned, hides: IsSensitive): IsSensitive {
 
 /** One step with the digests that may be shown. */
 export function publicStep(step: Step, hides: IsSensitive): object {
-  if (step.op === "create-directory" || step.op === "set-mode") return step;
-  const shown = step.before === undefined ? step : { ...step, before: withoutDigest(step.before) };
+  if (step.op === "create-directory" || step.op === "set-mode") return writtenStep(step);
+  const shown = writtenStep(step.before === undefined ? step : { ...step, before: withoutDigest(step.before) });
   if (step.op !== "write" || !(step.sensitive || hides(step.path))) return shown;
   const { digest: _hidden, ...rest } = { ...step, ...shown };
   return rest;
@@ -48,14 +50,26 @@ export function publicCommands(owed: readonly RunSpec[]): readonly object[] {
   return owed.map(({ name, command }) => ({ name: name ?? null, command }));
 }
 
+/** What became of a path that drifted: it went, is of another kind, holds something else, or has only another mode. */
+export function changeOf({ before, after }: Pick<Drift, "before" | "after">): "deleted" | "kind" | "content" | "mode" {
+  if (after === undefined) return "deleted";
+  if (before.kind !== after.kind) return "kind";
+  return sameContent(before, after) ? "mode" : "content";
+}
+
 /** One path that drifted, without digests: it says nothing of what is declared. */
 export function publicDrift({ path, before, after }: Drift): object {
-  return { path, before: withoutDigest(before), ...(after === undefined ? {} : { after: withoutDigest(after) }) };
+  const found = after === undefined ? {} : { after: writtenEntry(withoutDigest(after)) };
+  return { path, change: changeOf({ before, after }), before: writtenEntry(withoutDigest(before)), ...found };
 }
 
 function publicConflict({ desired, actual, ...conflict }: Conflict, hides: IsSensitive): object {
   const wanted = desired !== undefined && hides(conflict.path) ? withoutDigest(desired) : desired;
-  return { ...conflict, ...(wanted === undefined ? {} : { desired: wanted }), actual: withoutDigest(actual) };
+  return {
+    ...conflict,
+    ...(wanted === undefined ? {} : { desired: writtenEntry(wanted) }),
+    actual: writtenEntry(withoutDigest(actual)),
+  };
 }
 
 /** The digest of a tree whose sensitive files hold anything. */

@@ -15,6 +15,7 @@ import { countSteps, describeConflict, describeStep } from "./describe-step.ts";
 import type { Line } from "./events.ts";
 import { headlineOf, problemLine, summaryLine } from "./events.ts";
 import { localFault } from "./local-fault.ts";
+import { changeOf } from "./public-plan.ts";
 import { formatBytes, formatDuration } from "./quantities.ts";
 import { codeOf, renderReport, UNFINISHED } from "./render-report.ts";
 
@@ -84,7 +85,11 @@ export function watchLine(event: WatchEvent): Line {
     case "drift":
       return {
         type: "drift",
-        changes: event.changes.map((change) => ({ path: change.path, what: whatDrifted(change) })),
+        changes: event.changes.map((change) => ({
+          path: change.path,
+          what: whatDrifted(change),
+          change: changeOf(change),
+        })),
       };
     case "warning":
       return { type: "notice", level: "warning", message: event.message };

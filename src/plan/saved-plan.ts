@@ -8,6 +8,7 @@ import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { comparePaths } from "../tree/workspace-path.ts";
 import { pathsOf } from "./order-steps.ts";
 import type { Plan, PlannedStep, Step } from "./plan.ts";
+import { writtenStep } from "./written-step.ts";
 
 /** What a plan was made from, beside the session: for finding it again, and for seeing that it is the same. */
 export type PlanOrigin = {
@@ -68,7 +69,10 @@ export function formatSavedPlan(plan: Plan, origin: PlanOrigin, hides: IsSensiti
   const { manifest, manifestDigest, vars, envFiles, isLocal, rules } = origin;
   const seals = { manifest: sealOf(plan, manifestDigest), vars: sealOf(plan, vars) };
   const names = Object.keys(vars).toSorted();
-  const steps = plan.steps.map(({ step }): unknown => JSON.parse(savedText(step, plan, hides)));
+  const steps = plan.steps.map(({ step, after }) => {
+    const saved: unknown = JSON.parse(savedText(step, plan, hides));
+    return { step: saved, after };
+  });
   const head = { kind: KIND, version: VERSION, manifest, seals, vars: names, envFiles, isLocal, rules };
   return `${JSON.stringify({ ...head, sessionId, root, steps }, null, 2)}\n`;
 }
@@ -106,7 +110,7 @@ export function parseSavedPlan(text: string, file: string): SavedPlan {
     rules: rulesOf(recordOf(value["rules"])),
     sessionId,
     root,
-    steps: steps.map((step: unknown) => JSON.stringify(step)),
+    steps: steps.map((planned: unknown) => JSON.stringify(Object(planned).step ?? null)),
   };
 }
 
@@ -211,9 +215,9 @@ export function matchSaved(saved: SavedPlan, current: Plan, actual: Tree, hides:
 
 /** A step as it stands in the file: JSON, with `sealed` for the digests of what is sensitive. */
 function savedText(step: Step, plan: Plan, hides: IsSensitive): string {
-  if (!pathsOf(step).some(hides)) return JSON.stringify(step);
+  if (!pathsOf(step).some(hides)) return JSON.stringify(writtenStep(step));
   const digests: unknown[] = [];
-  const rest = JSON.stringify(step, (key, value: unknown) => {
+  const rest = JSON.stringify(writtenStep(step), (key, value: unknown) => {
     if (key !== "digest") return value;
     digests.push(value);
     return undefined;

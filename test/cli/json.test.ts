@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { run } from "../helpers/cli.ts";
@@ -177,5 +177,35 @@ describe("secrets", () => {
       for (const pin of ["1234", "4321", "5678"]) expect(stdout, args.join(" ")).not.toContain(sha256(pin));
     }
     expect(readdirSync(fileOf(cwd, ".agb-sync/backup"))).toHaveLength(1);
+  });
+});
+
+describe("facts in JSON", () => {
+  it("have one shape: steps in plans and saved plans, modes as in manifests, drift with its kind, backups by name", async () => {
+    const cwd = temporaryDirectory();
+    const manifest = (more: string) =>
+      `version: 1\nroot: /w\nfiles:\n  - { path: a, content: a }\n  - { path: b, content: b }\n${more}`;
+    layOut(cwd, { "agb-sync.yaml": manifest("") });
+    await run(["apply", "--local"], { cwd });
+    const root = join(cwd, ".agb-sync/local/w");
+    writeFileSync(join(root, "a"), "of the session");
+    chmodSync(join(root, "b"), 0o600);
+    const [status] = (await json(["status", "--local"], cwd)).lines;
+    expect(status?.["drift"]).toMatchObject([
+      { path: "a", change: "content", before: { mode: "0644" } },
+      { path: "b", change: "mode", before: { mode: "0644" }, after: { mode: "0600" } },
+    ]);
+    writeFileSync(join(cwd, "agb-sync.yaml"), manifest('  - { path: new, content: new, mode: "0750" }\n'));
+    const [plan] = (await json(["plan", "--local", "--out", "p.json"], cwd)).lines;
+    const saved = JSON.parse(readFileSync(join(cwd, "p.json"), "utf8"));
+    expect(saved.steps).toEqual(plan?.["steps"]);
+    expect(saved.steps).toMatchObject([
+      { step: { op: "write", path: "new", mode: "0750" }, after: [] },
+      { step: { op: "set-mode", path: "b", mode: "0644", before: "0600" } },
+    ]);
+    expect((await run(["apply", "p.json", "--local"], { cwd })).code).toBe(3);
+    const applied = await json(["apply", "--local", "--overwrite", "a"], cwd);
+    const [backup] = (await json(["backups", "list", "--local"], cwd)).lines;
+    expect(applied.lines.at(-1)).toMatchObject({ type: "summary", backup: backup?.["name"], exitCode: 0 });
   });
 });

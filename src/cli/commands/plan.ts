@@ -38,7 +38,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
     else {
       console.print(renderPlan(plan, unreadable, console.ink, { isFolded: console.folds, owed: planned.owed }));
       const given = context.given(path, options, session, manifest.session);
-      for (const line of settleHints(plan.conflicts, given, console.ink)) console.print(line);
+      for (const line of settleHints(plan.conflicts, given, console.ink)) console.say(line);
       for (const warning of plan.warnings) console.warn(warning);
       if (console.isVerbose) console.say(`strategy ${planned.strategy}: ${printable(planned.strategyReason)}`);
       if (own.diff === true) {
