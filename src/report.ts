@@ -21,9 +21,9 @@ export type ApplyReport = {
   readonly conflicts: readonly Conflict[];
   /** Local paths that could not be read; nothing was deleted because of them (S13). */
   readonly unreadable: readonly string[];
-  /** True when every written path was read back (by digest) as declared. */
+  /** True when every written path was read back (by digest) as declared, and nothing is kept instead of it. */
   readonly verified: boolean;
-  /** Digest of the declared tree; the same manifest and sources give the same digest. */
+  /** Digest of what is there now; that of the declared tree, the same for the same manifest and sources, if that is there. */
   readonly workspaceDigest: Digest;
   /** Declared paths where the session's version stands, as `keep` left it. */
   readonly kept: readonly WorkspacePath[];

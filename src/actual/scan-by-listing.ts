@@ -34,23 +34,32 @@ export async function scanByListing(
   const isOurs = oursBy(base, journal);
   const concerns = (path: WorkspacePath) => request.wanted.has(path) || isOurs(path);
 
+  /** What is not looked at is there all the same: the directories above it are not empty. */
+  const leaveOut = (path: WorkspacePath) => {
+    for (const ancestor of ancestorsOf(path)) held.add(ancestor);
+  };
+
   const visit = async (directory: WorkspacePath, children: readonly Child[]): Promise<void> => {
     await Promise.all(
       children.map(async (child) => {
         const path = childPath(directory, child.name);
         if (isStatePath(path)) return;
         if (request.isIgnored(path, child.kind === "directory")) {
-          for (const ancestor of ancestorsOf(path)) held.add(ancestor);
+          leaveOut(path);
           return;
         }
         if (!isOrdinaryName(child.name)) {
+          leaveOut(path);
           warnings.push(`a name in ${directory || transport.root} cannot be told apart: ${printable(child.name)}`);
           return;
         }
         const needsLook =
           child.kind === "unknown" || concerns(path) || (request.needsUnmanaged && child.kind !== "directory");
         const seen = needsLook ? await limit(() => transport.stat(path, signal)) : entryOf(child.kind);
-        if (seen === undefined || request.isIgnored(path, seen.kind === "directory")) return;
+        const isLeftOut =
+          seen === undefined ? child.name.includes("\ufffd") : request.isIgnored(path, seen.kind === "directory");
+        if (isLeftOut) leaveOut(path);
+        if (seen === undefined || isLeftOut) return;
         actual.set(path, seen);
         if (seen.kind === "directory") {
           await visit(path, await limit(() => listOrGone(transport, path, signal)));

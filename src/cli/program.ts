@@ -167,6 +167,7 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
   const what = "hash everything again; exit 0 only when the session equals the manifest";
   withOptions(add(program, "verify [manifest]", what, ["verify --local"]), session)
     .addOption(strategy())
+    .option("--allow-kept", "be content with what --on-conflict keep left")
     .action(lazily(async () => (await import("./commands/verify.ts")).run));
   withOptions(
     add(program, "unlock [manifest]", "remove the lock that a dead apply left behind", [

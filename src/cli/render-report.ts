@@ -40,6 +40,7 @@ export function renderReport(report: ApplyReport, ink: Ink, { told, hints = [] }
     lines.push(paint("red", `  failed   $ ${foreign(command)} (${how})`));
     lines.push(...tail.split("\n").map((line) => `           ${foreign(line)}`));
   }
+  for (const path of report.kept) lines.push(paint("cyan", `  kept     ${printable(path)}`));
   lines.push(...renderOwed(report.owed, ink));
   return [...lines, summaryOf(report, ink), ...hints].join("\n");
 }
@@ -49,7 +50,7 @@ export const UNFINISHED = "what was applied so far is recorded, apply again to f
 
 /** The exit code that a report asks for: 0 only when everything is there and verified (S34). */
 export function codeOf(report: ApplyReport): number {
-  if (isIncomplete(report) || !report.verified) return exitCodes.failed;
+  if (isIncomplete(report) || (!report.verified && report.kept.length === 0)) return exitCodes.failed;
   return report.conflicts.length > 0 ? exitCodes.conflicts : exitCodes.done;
 }
 
@@ -59,11 +60,13 @@ export function isIncomplete(report: ApplyReport): boolean {
 }
 
 /** What keeps an apply from being complete (S13, S34), each in one clause. */
-function missingFrom({ outcomes, plan, unreadable, verified }: ApplyReport): readonly string[] {
+function missingFrom({ outcomes, plan, unreadable, verified, kept }: ApplyReport): readonly string[] {
   const undone = outcomes.filter(({ result }) => result.status === "failed" || result.status === "skipped").length;
   return [
     ...(undone > 0 ? [`${plural(undone, "step")} not done`] : []),
-    ...(undone === 0 && outcomes.length > 0 && !verified ? ["what was done could not be verified"] : []),
+    ...(undone === 0 && outcomes.length > 0 && !verified && kept.length === 0
+      ? ["what was done could not be verified"]
+      : []),
     ...(plan.unsupported.length > 0 ? [`${plan.unsupported.length} not possible in this session`] : []),
     ...(unreadable.length > 0 ? [`${plural(unreadable.length, "source")} could not be read`] : []),
   ];
@@ -90,18 +93,23 @@ function summaryOf(report: ApplyReport, { paint, foreign }: Ink): string {
     return paint("yellow", `Done but for ${conflicts}: ${plural(applied.length, "step")} in ${time}.${backup}`);
   }
   const owed = report.owed.length > 0 ? ` ${owedClause(report.owed)}.` : "";
+  const kept = report.kept.length > 0 ? ` (${report.kept.length} kept)` : "";
   if (applied.length === 0) {
     const done = report.commands.filter(({ status }) => status === "done").length;
     const ran = done > 0 ? ` ${plural(done, "command")} run.` : "";
     const what = owed === "" ? "Nothing to do" : "Nothing to change";
-    return paint("green", `${what}: ${printable(report.root)} is as declared.${ran}${owed}`);
+    const isAs = kept === "" ? "is as declared" : "is as declared but for what is kept as the session has it";
+    return paint("green", `${what}${kept}: ${printable(report.root)} ${isAs}.${ran}${owed}`);
   }
   const counts = countSteps(applied);
   const bytes = applied.reduce((sum, step) => sum + (step.op === "write" ? step.sizeBytes : 0), 0);
   const parts = Object.entries(counts)
     .filter(([, count]) => count > 0)
     .map(([what, count]) => `${count} ${pastTense[what] ?? what}`);
-  return paint("green", `Applied: ${parts.join(", ")} (${formatBytes(bytes)}) in ${time}, verified.${backup}${owed}`);
+  return paint(
+    "green",
+    `Applied: ${parts.join(", ")} (${formatBytes(bytes)}) in ${time}, ${report.kept.length > 0 ? `verified${kept}` : "verified"}.${backup}${owed}`,
+  );
 }
 
 const pastTense: Readonly<Record<string, string>> = {

@@ -146,7 +146,11 @@ class Differ {
     }
     const settled = this.#settledAt(path);
     const isKept = known?.keptOver === identity(wanted) && sameContent(known.entry, found);
-    if (isKept && settled !== "overwrite") return;
+    if (isKept && settled !== "overwrite") {
+      this.#kept.push(path);
+      if (wanted.kind === "directory") this.#blocked.push(path);
+      return;
+    }
     const standing = standingOf(found, known);
     if (found.kind === "directory" && this.#input.held?.has(path) === true) {
       this.#conflicts.push({
@@ -154,7 +158,7 @@ class Differ {
         standing: "unmanaged",
         desired: wanted,
         actual: found,
-        reason: "a directory that holds something ignored is in the way",
+        reason: "a directory that holds something ignored, or of a name that cannot be told, is in the way",
         settledBy: [],
       });
       return;

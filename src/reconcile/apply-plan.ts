@@ -8,8 +8,10 @@ import { pathsOf } from "../plan/order-steps.ts";
 import type { ApplyReport } from "../report.ts";
 import { runCommands } from "../run/run-commands.ts";
 import type { Session } from "../session.ts";
+import type { Digest } from "../tree/digest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { comparePaths } from "../tree/workspace-path.ts";
+import { foundDigest } from "./found-digest.ts";
 import { tooManyDeletions } from "./guards.ts";
 import { CANNOT_RUN, makePlan } from "./make-plan.ts";
 import { OwedRecord } from "./owed-record.ts";
@@ -22,6 +24,9 @@ const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
 
 /** How often an apply plans again when another one got in between. */
 const MAX_REPLANS = 5;
+
+/** For a last look at what is there when the signal has come. */
+const LOOK_MS = 10_000;
 
 const nothingDone: CommitResult = { results: [], verified: true, backupPath: undefined };
 
@@ -58,8 +63,8 @@ export async function applyPlan(planned: Planned, given: Manifest, options: Reco
     })),
     conflicts: [...plan.conflicts, ...late].toSorted((one, other) => comparePaths(one.path, other.path)),
     unreadable: desired.unreadable,
-    verified: committed.verified,
-    workspaceDigest: desired.digest,
+    verified: committed.verified && plan.kept.length === 0,
+    workspaceDigest: await digestAfter(planned, committed.results, options.signal),
     kept: plan.kept,
     backupPath: committed.backupPath,
     commands: [],
@@ -72,6 +77,16 @@ export async function applyPlan(planned: Planned, given: Manifest, options: Reco
   const due = [...report.owed, ...wanted];
   const ran = await phases(options, workspace)("run", () => runDue(planned, manifest, options, committed.results, due));
   return { ...report, ...ran, durationMs: performance.now() - startedMs };
+}
+
+/** What is there when all went well is what was declared: only otherwise it has to be looked at. */
+async function digestAfter(planned: Planned, results: readonly StepResult[], signal: AbortSignal): Promise<Digest> {
+  const { plan, desired } = planned;
+  const left = plan.conflicts.length + plan.unsupported.length + plan.kept.length + plan.waiting.length;
+  const isDone = left === 0 && results.every(({ status }) => status === "applied");
+  const hasSeeds = [...desired.policies.values()].some(({ seedOnly }) => seedOnly);
+  if (isDone && !hasSeeds) return desired.digest;
+  return await foundDigest(planned, signal.aborted ? AbortSignal.timeout(LOOK_MS) : signal, results);
 }
 
 /** Runs what is due, in order, and keeps base in step: what has not ended well is owed (S40). */
@@ -128,7 +143,7 @@ export async function apply(manifest: Manifest, session: Session, options: Recon
 export function isComplete(report: ApplyReport): boolean {
   const isApplied = report.outcomes.every(({ result }) => result.status === "applied");
   const left = report.conflicts.length + report.plan.unsupported.length + report.unreadable.length;
-  return isApplied && report.verified && left === 0;
+  return isApplied && (report.verified || report.kept.length > 0) && left === 0;
 }
 
 /** The paths that an apply changed, where they came from and where they went. */

@@ -142,7 +142,7 @@ export async function makePlan(
   // Of a base that is lost nobody knows what was owed by it: everything is.
   const stored = scan.isBaseLost === true ? manifest.run : owedAmong(base.owed, manifest.run);
   const owed = stored.filter((spec) => options.commandsDone?.has(owedKey(spec)) !== true);
-  const isClean = plan.conflicts.length + plan.unsupported.length === 0;
+  const isClean = plan.conflicts.length + plan.unsupported.length + plan.kept.length === 0;
   const isPartial = desired.held.size > 0 || plan.waiting.length > 0;
   const isRecorded =
     isPartial || base.desiredDigest === (isClean ? desired.digest : undefined) || base.desiredDigest === undefined;
@@ -172,10 +172,11 @@ export async function makePlan(
   };
 }
 
-/** A short answer ("as declared") says nothing about moves, absent paths, or what watch wants to remember. */
+/** A short answer ("as declared") says nothing about moves, absent paths, edited seeds, or what watch wants to remember. */
 function needsWholeTree(manifest: Manifest, options: ReconcileOptions): boolean {
   const named = manifest.absent.length + manifest.moves.length + (options.settlements?.size ?? 0);
-  return named > 0 || options.checksum === true || options.fullScan === true;
+  const hasSeeds = manifest.files.some(({ seedOnly }) => seedOnly);
+  return named > 0 || hasSeeds || options.checksum === true || options.fullScan === true;
 }
 
 /** @throws {UsageError} when a conflict is to be settled at a path of which nobody has heard. */

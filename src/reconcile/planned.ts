@@ -67,6 +67,7 @@ export function headerAfter(planned: Planned, results: readonly StepResult[]): B
   const { plan, desired, isPartial, isGuarded } = planned;
   const owed = owedOnceApplied(planned, results).map(owedKey);
   const isDone = results.every(({ status }) => status === "applied");
-  const isOpen = plan.conflicts.length + plan.unsupported.length + plan.waiting.length > 0 || isPartial === true;
+  const isOpen =
+    plan.conflicts.length + plan.unsupported.length + plan.waiting.length + plan.kept.length > 0 || isPartial === true;
   return { desiredDigest: isDone && !isOpen && owed.length === 0 ? desired.digest : undefined, isGuarded, owed };
 }

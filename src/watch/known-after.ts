@@ -3,15 +3,14 @@ import type { StepResult } from "../apply/engine.ts";
 import { changedSource } from "../desired/local-file.ts";
 import { pathsOf } from "../plan/order-steps.ts";
 import type { Step } from "../plan/plan.ts";
-import { movedPath } from "../plan/relocate.ts";
+import { treeAfter } from "../plan/tree-after.ts";
 import type { Known, Planned } from "../reconcile/planned.ts";
 import { headerAfter } from "../reconcile/planned.ts";
 import type { ApplyReport } from "../report.ts";
 import { changeBase } from "../state/base.ts";
-import type { Entry, Tree } from "../tree/entry.ts";
 import { covers } from "../tree/path-set.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
-import { ancestorsOf, isBelow } from "../tree/workspace-path.ts";
+import { ancestorsOf } from "../tree/workspace-path.ts";
 
 /**
  * What the session holds after an apply, worked out without asking it. Undefined when anything did not go well: then
@@ -20,7 +19,7 @@ import { ancestorsOf, isBelow } from "../tree/workspace-path.ts";
 export function knownAfter(planned: Planned, report: ApplyReport): Known | undefined {
   const results = report.outcomes.map(({ result }) => result);
   const left = report.outcomes.flatMap(({ step, result }) => (result.status === "applied" ? [] : [step]));
-  if (left.length === 0 ? !report.verified : !isHarmless(report)) return undefined;
+  if (left.length === 0 ? !report.verified && report.kept.length === 0 : !isHarmless(report)) return undefined;
   const { plan, actual, base, held, baseChanges, strategy } = planned;
   const open = plan.waiting.length > 0 ? undefined : openPaths(planned, left);
   const { recorded } = report;
@@ -66,7 +65,7 @@ export function changedBefore(result: StepResult): string | undefined {
  */
 function openPaths({ plan, desired, actual, base }: Planned, left: readonly Step[]): ReadonlySet<WorkspacePath> {
   const open = new Set([...plan.conflicts, ...plan.unsupported].map(({ path }) => path));
-  for (const path of left.flatMap(pathsOf)) open.add(path);
+  for (const path of [...plan.kept, ...left.flatMap(pathsOf)]) open.add(path);
   // The directories above what is held back can go only once it can.
   const held = [...desired.held].filter((path) => actual.has(path));
   for (const path of held.flatMap(ancestorsOf)) open.add(path);
@@ -74,52 +73,4 @@ function openPaths({ plan, desired, actual, base }: Planned, left: readonly Step
   if (directories.size === 0) return open;
   for (const path of [...actual.keys(), ...base.entries.keys()]) if (covers(directories, path)) open.add(path);
   return open;
-}
-
-/** The tree once the steps were carried out, in their order. */
-export function treeAfter(before: Tree, steps: readonly Step[]): Tree {
-  const tree = new Map(before);
-  const held = new Map<Step, Entry>();
-  for (const step of steps) {
-    if (step.op !== "move" || !step.held) continue;
-    held.set(step, step.before);
-    tree.delete(step.from);
-  }
-  for (const step of steps) carryOut(step, tree, held.get(step));
-  return tree;
-}
-
-function carryOut(step: Step, tree: Map<WorkspacePath, Entry>, held: Entry | undefined): void {
-  switch (step.op) {
-    case "create-directory":
-      tree.set(step.path, { kind: "directory", mode: step.mode });
-      return;
-    case "write":
-      tree.set(step.path, { kind: "file", mode: step.mode, sizeBytes: step.sizeBytes, digest: step.digest });
-      return;
-    case "create-link":
-      tree.set(step.path, { kind: "link", target: step.target });
-      return;
-    case "move": {
-      const below = step.before.kind === "directory" ? [...tree].filter(([path]) => isBelow(path, step.from)) : [];
-      if (held === undefined) tree.delete(step.from);
-      tree.set(step.to, held ?? step.before);
-      for (const [path, entry] of below) {
-        tree.delete(path);
-        tree.set(movedPath(path, step.from, step.to), entry);
-      }
-      return;
-    }
-    case "set-mode": {
-      const entry = tree.get(step.path);
-      if (entry?.kind === "file" || entry?.kind === "directory") tree.set(step.path, { ...entry, mode: step.mode });
-      return;
-    }
-    case "delete": {
-      // A directory in which something of others is left stays.
-      const isLeft = step.before.kind === "directory" && [...tree.keys()].some((path) => isBelow(path, step.path));
-      if (!isLeft) tree.delete(step.path);
-      return;
-    }
-  }
 }

@@ -145,6 +145,8 @@ class Walk {
       return;
     }
     const entry = this.#look(path, at(child.name), this.#nameOf(path) ?? at(child.name));
+    // A name that is no text is not found by what stands for it, and is there all the same.
+    if (entry === undefined && child.name.includes("\ufffd")) this.#leaveOut(path);
     if (entry === undefined) return;
     this.actual.set(path, entry);
     if (entry.kind === "directory") this.#directories.push(path);

@@ -60,6 +60,7 @@ export async function parseScan(text: string): Promise<ScanAnswer> {
     const line = record.toString("utf8");
     if (!Buffer.from(line).equals(record)) {
       unnameable += 1;
+      if (stage === "records") leftOut.push(...unnameableIn(line));
       continue;
     }
     if (stage === "digests") {
@@ -126,6 +127,12 @@ async function unpack(base64: string): Promise<Buffer> {
   } catch (cause) {
     throw new TransportError("BAD_ANSWER", "scan: the answer cannot be unpacked", { retryable: true, cause });
   }
+}
+
+/** The path of a name that is no text, or what stands for it: the directories above it are not empty. */
+function unnameableIn(line: string): readonly WorkspacePath[] {
+  const [path = ""] = line.replace(/^\t?\.\//, "").split("//");
+  return workspacePathFault(path) === undefined ? [workspacePath(path)] : [];
 }
 
 function pathOf(text: string): WorkspacePath {
