@@ -27,6 +27,9 @@ export type Interpolation = {
   readonly isWaiting: boolean;
 };
 
+/** What is wrong with a text that UTF-8 cannot write. */
+export const HALF_CHARACTER = "half a character (a lone surrogate)";
+
 /** Longest text that an interpolation may make, in characters. */
 const MAX_RESULT = 8 * 1024 * 1024;
 /** How far the end of an expression with another one in it is looked for, in characters. */
@@ -140,6 +143,13 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
       code: "BAD_EXPRESSION",
       message: "a default is plain text and cannot hold ${",
       hint: "write the default out, or name it in vars",
+    };
+  }
+  if (value?.isWellFormed() === false) {
+    return {
+      code: "BAD_EXPRESSION",
+      message: `there is ${HALF_CHARACTER} in ${space}.${shortened(name)}`,
+      hint: "give it a text of whole characters",
     };
   }
   if (value !== undefined && (value !== "" || otherwise === undefined || !replacesEmpty)) {

@@ -4,7 +4,7 @@ import { expandAliases } from "./expand-aliases.ts";
 import type { TextRange } from "./hidden-ranges.ts";
 import { hiddenRanges, mentionsSensitive } from "./hidden-ranges.ts";
 import type { Interpolation } from "./interpolate.ts";
-import { interpolate } from "./interpolate.ts";
+import { HALF_CHARACTER, interpolate } from "./interpolate.ts";
 import { keyName } from "./key-name.ts";
 import type { Position, Variables } from "./manifest.ts";
 import type { Problem, ProblemCode } from "./manifest-error.ts";
@@ -48,6 +48,28 @@ export class ManifestSource {
       this.#hidden = mentionsSensitive(this.#text) ? [{ start: -1, end: Number.POSITIVE_INFINITY }] : [];
     }
     for (const fault of [...faults, ...(expansion?.faults ?? [])]) this.#add(fault);
+  }
+
+  /**
+   * Reports keys and values with half a character in them (a lone surrogate, such as `"\ud83d"`): no file, name or
+   * command can hold that, and what would be written instead is something else.
+   */
+  reportHalfCharacters(): void {
+    const hint = "write the whole character, such as 😀 or \\U0001F600";
+    const walk = (node: unknown, keys: Keys): void => {
+      if (isSeq(node)) node.items.forEach((item, index) => walk(item, [...keys, index]));
+      if (isScalar(node) && typeof node.value === "string" && !node.value.isWellFormed()) {
+        this.report("NOT_TEXT", keys, `${HALF_CHARACTER} in this text`, hint);
+        node.value = node.value.toWellFormed();
+      }
+      if (!isMap(node)) return;
+      for (const { key, value } of node.items) {
+        const name = keyName(key) ?? "";
+        if (!name.isWellFormed()) this.reportKey("NOT_TEXT", [...keys, name], `${HALF_CHARACTER} in this key`, hint);
+        walk(value, [...keys, name]);
+      }
+    };
+    walk(this.tree.nodeAt([]), []);
   }
 
   /** Interpolates every scalar value but those of `vars` in place; `onScalar` lets the caller find secrets. */

@@ -18,6 +18,7 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
   if (!source.isReadable) throw new ManifestError(source.problems);
   correctKeys(source);
   source.tree.keepWritten("mode");
+  source.reportHalfCharacters();
   const { variables, ...read } = readVariables(source, options);
   let { usesSessionId } = read;
   const valuesAt = new Map<string, readonly string[]>();
