@@ -231,10 +231,12 @@ function isDead(ticket: Ticket | undefined, unchangedMs: number): boolean {
   return ticket.expiresAt < Date.now() && unchangedMs >= UNRENEWED_MS;
 }
 
-/** Whether the owner of a ticket that nobody waits for is gone: its process, or its time by far. */
-export function hasDied(ticket: Ticket): boolean {
-  if (ticket.host === thisHost()) return !isRunning(ticket.process);
-  return ticket.expiresAt + TICKET_LIFE_MS < Date.now();
+/**
+ * Whether the owner of a ticket that nobody waits for is gone: its process, or, elsewhere, whoever should have renewed
+ * it. What it says of its time is not asked: that clock may be another.
+ */
+export function hasDied(ticket: Ticket, isUnrenewed: boolean): boolean {
+  return ticket.host === thisHost() ? !isRunning(ticket.process) : isUnrenewed;
 }
 
 /** Two containers may have one name and the same process numbers: the space that these count in tells them apart. */

@@ -1,4 +1,5 @@
-import { readdirSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { closeSync, fstatSync, openSync, readdirSync, unlinkSync } from "node:fs";
 import { hasCode } from "../../errors.ts";
 import { hasDied, LOCKS_PATH, parseTicket, TICKET_BYTES, TICKET_LIFE_MS } from "../../state/lock.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
@@ -25,7 +26,7 @@ export async function removeLeftovers(
   for (const directory of [statePath(), LOCKS_PATH]) {
     for (const name of namesIn(transport, directory)) {
       const path = childPath(directory, name);
-      if (halfWritten.test(name) && isOld(transport, path)) await removeIfPossible(transport, path);
+      if (halfWritten.test(name) && isOld(transport, path, statePath())) await removeIfPossible(transport, path);
     }
   }
 }
@@ -46,12 +47,13 @@ function isAbandoned(beside: EmbeddedTransport, sibling: WorkspacePath): boolean
   const locks = childPath(sibling, LOCKS_PATH);
   try {
     if (beside.lookAt(sibling)?.isDirectory() !== true) return false;
-    const tickets = namesIn(beside, locks).map((name) =>
-      parseTicket(beside.readText(childPath(locks, name), TICKET_BYTES) ?? ""),
-    );
-    const readable = tickets.filter((ticket) => ticket !== undefined);
-    if (readable.length > 0) return readable.every(hasDied);
-    return isOld(beside, sibling) && isOld(beside, locks);
+    const tickets = namesIn(beside, locks).flatMap((name) => {
+      const path = childPath(locks, name);
+      const ticket = parseTicket(beside.readText(path, TICKET_BYTES) ?? "");
+      return ticket === undefined ? [] : [{ ticket, path }];
+    });
+    if (tickets.length > 0) return tickets.every(({ ticket, path }) => hasDied(ticket, isOld(beside, path, ROOT)));
+    return isOld(beside, sibling, ROOT) && isOld(beside, locks, ROOT);
   } catch (error) {
     if (!hasCode(error, "OUTSIDE_ROOT", "PERMISSION_DENIED")) throw error;
     return false;
@@ -77,8 +79,26 @@ function namesIn(transport: EmbeddedTransport, directory: WorkspacePath): readon
   }
 }
 
-/** Untouched for longer than a lock counts without renewal. */
-function isOld(transport: EmbeddedTransport, path: WorkspacePath): boolean {
+/** Untouched for longer than a lock counts without renewal, by the clock of the file system that `directory` is on. */
+function isOld(transport: EmbeddedTransport, path: WorkspacePath, directory: WorkspacePath): boolean {
   const modifiedMs = transport.lookAt(path)?.mtimeMs ?? 0;
-  return Date.now() - modifiedMs > TICKET_LIFE_MS;
+  return nowWhere(transport, directory) - modifiedMs > TICKET_LIFE_MS;
+}
+
+/** What time a file gets that is made there now: this process's clock may be days off. */
+function nowWhere(transport: EmbeddedTransport, directory: WorkspacePath): number {
+  try {
+    return transport.inside(directory, (at) => {
+      const own = at(`.${randomUUID()}.agb-sync-new`);
+      const descriptor = openSync(own, "wx", 0o600);
+      try {
+        unlinkSync(own);
+        return fstatSync(descriptor).mtimeMs;
+      } finally {
+        closeSync(descriptor);
+      }
+    });
+  } catch {
+    return Date.now();
+  }
 }
