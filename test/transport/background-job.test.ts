@@ -42,6 +42,24 @@ async function untilEnd(job: BackgroundJob): Promise<number> {
 }
 
 describe("a background job", () => {
+  it.each([
+    { when: "before it is looked at", waitMs: 0 },
+    { when: "while it is looked at", waitMs: 5000 },
+  ])("says so when what it keeps is removed $when", async ({ waitMs }) => {
+    const { shell, directory } = open();
+    const job = new BackgroundJob(shell, { directory: "jobs/one", cwd: "/" });
+    const script = "while [ ! -e go ]; do sleep 0.05; done; rm -rf jobs; sleep 5";
+    await job.start(script, { joinsErrors: true }, signal);
+    await pidOf(job, directory);
+    if (waitMs === 0) {
+      writeFileSync(join(directory, "go"), "");
+      while (existsSync(join(directory, "jobs"))) await new Promise((resolve) => setImmediate(resolve));
+    }
+    const seen = job.look({ outputAt: 0, mostBytes: 10, waitMs }, signal);
+    writeFileSync(join(directory, "go"), "");
+    await expect(seen).rejects.toMatchObject({ code: "TOOL_FAILED", message: expect.stringContaining("was removed") });
+  });
+
   it("runs once however often it is started, and tells its output by offset and how it ended", async () => {
     const { shell, directory } = open();
     const job = new BackgroundJob(shell, { directory: "jobs/one", cwd: "/" });

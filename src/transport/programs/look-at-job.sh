@@ -45,6 +45,10 @@ while [ $waited -lt "$WAIT" ] && is_quiet; do
   }
   look
 done
+if [ -z "$output" ] || [ -z "$errors" ]; then
+  echo gone
+  exit 0
+fi
 echo "${status:--} $state $output $errors"
 [ "$output" -le "$OUTPUT_AT" ] || bytes output "$OUTPUT_AT"
 echo .
