@@ -36,7 +36,7 @@ export class CommandRunner {
   /** Resolved once nobody waits for a command any more. */
   readonly #left = openPromise();
 
-  /** `onDone` is told that there is something to be struck out. */
+  /** `onDone` is told that there is something to be struck out, once nothing runs any more (W30). */
   constructor(onEvent: ProgressListener | undefined, onDone: () => void) {
     this.#onEvent = onEvent;
     this.#onDone = onDone;
@@ -45,6 +45,11 @@ export class CommandRunner {
   /** What base is to strike out, as it is now. */
   get done(): ReadonlySet<string> {
     return new Set(this.#done);
+  }
+
+  /** Something is to be struck out, and a commit for that alone would meet no command (W30). */
+  get hasNews(): boolean {
+    return this.#row === undefined && this.#done.size > 0;
   }
 
   /** After base was written without these. */
@@ -101,7 +106,10 @@ export class CommandRunner {
     this.#isWaiting = false;
     const row: Row = { controller: new AbortController(), place: 0, end: Promise.resolve() };
     this.#row = row;
-    row.end = this.#run(specs, transport, row).finally(() => (this.#row = undefined));
+    row.end = this.#run(specs, transport, row).finally(() => {
+      this.#row = undefined;
+      if (this.#done.size > 0) this.#onDone();
+    });
     return undefined;
   }
 
@@ -140,7 +148,6 @@ export class CommandRunner {
         }
         this.#due.delete(owedKey(spec));
         this.#done.add(owedKey(spec));
-        this.#onDone();
         this.#say("info", `$ ${command}: done`);
       }
     } catch (error) {

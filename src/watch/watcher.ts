@@ -152,7 +152,7 @@ export class Watcher {
     yield* this.#teller.warnings("unsettled", restless);
     const isRetryDue = this.#retry === undefined || this.#clock.now() >= this.#retry.atMs;
     const isLeft = this.#known === undefined || this.#retry !== undefined;
-    const hasNews = look.changed?.size !== 0 || this.#commands.done.size > 0;
+    const hasNews = look.changed?.size !== 0 || this.#commands.hasNews;
     if (hasNews || (isLeft && isRetryDue)) {
       yield* this.#reconcile(session, manifest.current, look);
     } else if (!isLeft) this.#pendingSinceMs = undefined;
