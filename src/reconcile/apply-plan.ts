@@ -189,5 +189,14 @@ function lockRequest(manifest: Manifest, { lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_
 }
 
 function lockOwner(manifest: Manifest): string {
-  return `${userInfo().username}@${hostname()} (process ${process.pid}, ${manifest.file})`;
+  return `${userName()}@${hostname()} (process ${process.pid}, ${manifest.file})`;
+}
+
+/** For people only. In a container a user often has a number and no name (`docker run --user`). */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `user ${process.getuid?.() ?? "unknown"}`;
+  }
 }
