@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectories } from "./make-directories.ts";
 import { digestOf, hexOf } from "./tree/digest.ts";
 
 /** Files that nothing was written to for so long are removed. */
@@ -21,7 +22,7 @@ export function writeCacheFile(directory: string, kind: Kind, owner: string, tex
   const file = join(directory, nameOf(kind, owner));
   const staged = `${file}.${process.pid}.new`;
   const isWritten = succeeds(() => {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory, 0o700);
     writeFileSync(staged, text, { mode: 0o600 });
     renameSync(staged, file);
   });

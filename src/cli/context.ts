@@ -1,12 +1,14 @@
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { connect } from "../connect.ts";
 import { loadManifest } from "../desired/load-manifest.ts";
 import { nearestDotEnv } from "../environment/env-files.ts";
 import { hasCode, UsageError } from "../errors.ts";
+import { makeDirectories } from "../make-directories.ts";
 import { parseDuration } from "../manifest/duration.ts";
 import { forSession } from "../manifest/for-session.ts";
 import type { Manifest, SessionSpec } from "../manifest/manifest.ts";
+import { parseDeleteLimit } from "../plan/check-guards.ts";
 import type { ProgressListener } from "../progress.ts";
 import type { ReconcileOptions } from "../reconcile/reconcile-options.ts";
 import { printableOutput } from "../run/printable-output.ts";
@@ -45,6 +47,11 @@ export type CommonOptions = {
   readonly concurrency?: string;
   readonly json?: boolean;
 };
+
+/** More than that at a time is no use to anybody. */
+const MAX_CONCURRENCY = 1000;
+/** A timer that is set for longer rings at once. */
+const LONGEST_MS = 2 ** 31 - 1;
 
 const DEFAULT_LOCAL = ".agb-sync/local";
 
@@ -101,6 +108,8 @@ export class Context {
       this.#stop(code);
     };
     process.on("SIGINT", stop(exitCodes.interrupted)).on("SIGTERM", stop(exitCodes.terminated));
+    // The terminal has gone, or the connection to it: nobody is there to see an end, so it must be a clean one.
+    process.on("SIGHUP", stop(exitCodes.hungUp));
   }
 
   /** Ctrl-C at a question, where no step is in hand. */
@@ -176,6 +185,7 @@ export class Context {
     options: CommonOptions,
   ): { manifest: string | undefined; options: CommonOptions } {
     const { local, session } = options;
+    checkValues(options);
     if (session === "") throw new UsageError("--session is empty", { hint: "name one: agb-sync session list" });
     if (typeof local !== "string") return { manifest, options };
     if (local === "") throw new UsageError("--local is empty", { hint: "leave the directory out, or name one" });
@@ -332,7 +342,7 @@ export class Context {
     }
     if (create) {
       const own = join(anchor, ".agb-sync");
-      mkdirSync(own, { recursive: true });
+      makeDirectories(own);
       if (!existsSync(join(own, ".gitignore"))) writeFileSync(join(own, ".gitignore"), "*\n");
     }
     return resolve(anchor, DEFAULT_LOCAL);
@@ -344,16 +354,29 @@ export class Context {
   }
 }
 
+/** What is wrong with a value is told before anything is reached or made. @throws {UsageError} */
+function checkValues(options: CommonOptions): void {
+  if (options.concurrency !== undefined) positive("--concurrency", options.concurrency);
+  if (options.lockTimeout !== undefined) duration("--lock-timeout", options.lockTimeout);
+  if (options.maxDelete !== undefined) parseDeleteLimit(options.maxDelete);
+  parseSettlements(options);
+  if (options.local === undefined || options.session === undefined) return;
+  throw new UsageError("--local and --session exclude one another", { hint: "leave one of them out" });
+}
+
 /** @throws {UsageError} for anything but a whole number from 1. */
 export function positive(name: string, value: string): number {
-  const number = Number(value);
-  if (Number.isSafeInteger(number) && number >= 1) return number;
-  throw new UsageError(`${name} ${JSON.stringify(value)} is not a whole number from 1`);
+  const number = /^\d{1,6}$/.test(value) ? Number(value) : 0;
+  if (number >= 1 && number <= MAX_CONCURRENCY) return number;
+  throw new UsageError(`${name} ${JSON.stringify(value)} is not a whole number from 1 to ${MAX_CONCURRENCY}`);
 }
 
 /** Milliseconds of an option such as `60s`. @throws {UsageError}. */
 export function duration(name: string, value: string): number {
   const milliseconds = parseDuration(value);
+  if (milliseconds !== undefined && milliseconds > LONGEST_MS) {
+    throw new UsageError(`${name} ${value} is longer than 24 days`, { hint: "write for example 30s or 5m" });
+  }
   if (milliseconds !== undefined) return milliseconds;
   throw new UsageError(`${name} ${JSON.stringify(value)} is not a duration`, {
     hint: "write for example 500ms, 30s or 5m",

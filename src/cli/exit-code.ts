@@ -13,6 +13,7 @@ export const exitCodes = {
   badManifest: 65,
   unreachable: 69,
   locked: 75,
+  hungUp: 129,
   interrupted: 130,
   terminated: 143,
 } as const;
@@ -29,6 +30,7 @@ export const exitMeanings: Readonly<Record<(typeof exitCodes)[keyof typeof exitC
   65: "wrong manifest, or a source is missing",
   69: "the session cannot be reached or is gone",
   75: "locked by another apply",
+  129: "the terminal was closed (SIGHUP)",
   130: "interrupted (Ctrl-C)",
   143: "terminated",
 };

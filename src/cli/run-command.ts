@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { resolve } from "node:path";
+import { isAbsolute, resolve } from "node:path";
 import { readNamedEnvFiles, withoutPreloaded } from "../environment/env-files.ts";
 import { AgbSyncError, messageOf, UsageError } from "../errors.ts";
 import { Console } from "./console.ts";
@@ -17,7 +17,9 @@ export async function runCommand(
   load: () => Promise<(context: Context) => Promise<number>>,
 ): Promise<number> {
   const { envFiles = [] } = invocation;
-  const context = new Context(withoutPreloaded(process.env, process.cwd(), envFiles), process.cwd(), output);
+  const start = startDirectory();
+  const env = start === undefined ? process.env : withoutPreloaded(process.env, start, envFiles);
+  const context = new Context(env, start ?? "/", output);
   const { console } = context;
   console.isJson = invocation.json;
   console.isQuiet = invocation.quiet ?? false;
@@ -26,7 +28,7 @@ export async function runCommand(
   console.color = invocation.color;
   try {
     context.directory = invocation.directory;
-    if (invocation.directory !== undefined) context.cwd = directoryAt(context.cwd, invocation.directory);
+    context.cwd = workingDirectory(start, invocation.directory);
     context.vars = parseVars(invocation.vars ?? []);
     context.envFiles = envFiles;
     // Named on purpose: they are looked at even where nothing asks for them.
@@ -73,6 +75,24 @@ function parseVars(written: readonly string[]): Readonly<Record<string, string>>
     vars[name] = value;
   }
   return vars;
+}
+
+/** Where it was started; undefined when that directory has been removed since. */
+function startDirectory(): string | undefined {
+  try {
+    return process.cwd();
+  } catch {
+    return undefined;
+  }
+}
+
+function workingDirectory(start: string | undefined, named: string | undefined): string {
+  if (start === undefined && (named === undefined || !isAbsolute(named))) {
+    throw new AgbSyncError("LOCAL_FAILED", "the directory that agb-sync was started in is not there any more", {
+      hint: "change to one that is, or name one: agb-sync -C /absolute/path",
+    });
+  }
+  return named === undefined ? (start ?? "/") : directoryAt(start ?? "/", named);
 }
 
 function directoryAt(cwd: string, named: string): string {

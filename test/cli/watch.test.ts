@@ -200,6 +200,7 @@ async function silenceable() {
 const signals = [
   ["SIGINT", 130],
   ["SIGTERM", 143],
+  ["SIGHUP", 129],
 ] as const;
 
 describe("watch and signals", () => {
@@ -217,6 +218,7 @@ describe("watch and signals", () => {
   it.each([
     ["steps", "SIGINT", 130],
     ["batch", "SIGTERM", 143],
+    ["batch", "SIGHUP", 129],
   ] as const)(
     "ends in the middle of an apply by %s on %s, and leaves no lock and no part of a file (W28)",
     async (strategy, signal, code) => {

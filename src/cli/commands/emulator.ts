@@ -25,9 +25,8 @@ type Options = {
 
 /** Serves until a signal comes. */
 export async function run(context: Context, options: Options): Promise<number> {
-  const port = Number(options.port);
-  if (!Number.isSafeInteger(port) || port < 0 || port > 65_535)
-    throw new UsageError(`--port ${options.port} is not a port`);
+  const port = /^\d{1,5}$/.test(options.port) ? Number(options.port) : -1;
+  if (port < 0 || port > 65_535) throw new UsageError(`--port ${options.port} is not a port`);
   context.listenForSignals();
   context.isIdle = () => true;
   context.endWithReader();

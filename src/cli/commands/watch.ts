@@ -33,7 +33,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const hasStatus = !isJson && console.isLive && own.onceReadyExit !== true;
   const status = hasStatus ? new StatusLine(process.stderr) : undefined;
   // Before the listener that says something.
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => status?.end());
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => status?.end());
   context.listenForSignals();
   context.endWithReader();
   const reader = new ManifestReader(context, path, options);

@@ -3,7 +3,6 @@ import {
   closeSync,
   constants,
   fstatSync,
-  mkdirSync,
   openSync,
   readFileSync,
   realpathSync,
@@ -12,7 +11,8 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { SESSION_FILE } from "../../desired/own-directories.ts";
-import { hasCode, hasErrno, TransportError } from "../../errors.ts";
+import { hasCode, hasErrno, messageOf, TransportError } from "../../errors.ts";
+import { makeDirectories } from "../../make-directories.ts";
 import { digestOf, hexOf } from "../../tree/digest.ts";
 import { renameWithoutReplacing } from "./rename-without-replacing.ts";
 
@@ -39,7 +39,18 @@ export function sessionIdOf(directory: string): string {
  * @throws {TransportError} `STALE_PLAN` when the directory has become another session meanwhile.
  */
 export function keepSessionId(directory: string, sessionId: string): void {
-  mkdirSync(directory, { recursive: true });
+  try {
+    makeDirectories(directory);
+  } catch (cause) {
+    throw new TransportError(
+      "PERMISSION_DENIED",
+      `cannot make the session's directory ${directory}: ${messageOf(cause)}`,
+      {
+        hint: "choose another place: --local DIR",
+        cause,
+      },
+    );
+  }
   const kept = readId(directory) ?? writeId(directory, sessionId);
   if (kept === sessionId) return;
   throw new TransportError("STALE_PLAN", `${directory} became another session meanwhile`, { hint: "plan again" });
