@@ -4,6 +4,7 @@ import { printable } from "../tree/printable.ts";
 import type { Context } from "./context.ts";
 import { exitCodes, exitMeanings } from "./exit-code.ts";
 import type { Output } from "./output.ts";
+import { pointerFor } from "./pointers.ts";
 
 declare const AGB_SYNC_VERSION: string;
 
@@ -54,10 +55,21 @@ export function buildProgram(output: Output, invoke: Invoke): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => output.write(text),
+      getOutHelpWidth: helpWidth,
+      getErrHelpWidth: helpWidth,
+      outputError: (text, write) => {
+        const [, option = ""] = /^error: unknown option '([^'=]+)/.exec(text) ?? [];
+        const pointer = pointerFor(option);
+        // A guess by letters would only lead away from it.
+        write(pointer === undefined ? text : `${text.split("\n", 1)[0]}\nhint: ${pointer}\n`);
+      },
       writeErr: (text) => output.writeError(text.split("\n").map(printable).join("\n")),
     })
-    .configureHelp({ showGlobalOptions: true })
-    .addHelpText("after", `${examplesOf(["init", "apply --local", "plan --diff", "watch --local"])}${exitCodeHelp()}`);
+    .configureHelp({ showGlobalOptions: true, minWidthToWrap: 16 })
+    .addHelpText(
+      "after",
+      `${examplesOf(["init", "apply --local", "plan --diff", "watch --local"])}${environmentHelp()}${exitCodeHelp()}`,
+    );
   let called: Pick<Invocation, "command" | "json" | "envFiles" | "vars"> = { command: "", json: false };
   program.hook("preAction", (_program, command) => {
     const { json = false, envFile = [], var: vars = [] } = command.opts<Shared>();
@@ -91,7 +103,9 @@ export function refuseUnknownCommand(program: Command, args: readonly string[]):
     const command = parent.commands.find((known) => namesOf(known).includes(word));
     if (command === undefined) {
       const near = suggest(word, parent.commands.flatMap(namesOf));
-      const hint = near === undefined ? "" : `\n(Did you mean ${near}?)`;
+      const pointer = parent === program ? pointerFor(word) : undefined;
+      const guess = near === undefined ? "" : `\n(Did you mean ${near}?)`;
+      const hint = pointer === undefined ? guess : `\nhint: ${pointer}`;
       parent.error(`error: unknown command '${word}'${hint}`, { code: "commander.unknownCommand" });
     }
     parent = command;
@@ -129,8 +143,8 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     .action(lazily(async () => (await import("./commands/plan.ts")).run));
   const apply = [
     "apply --local",
-    "apply --session session-0a1b --on-conflict overwrite",
-    "apply --overwrite hello.txt config --keep notes.md",
+    "apply --on-conflict overwrite",
+    "apply --overwrite hello.txt --keep notes.md",
     "apply --json --yes",
     "apply plan.json",
   ];
@@ -142,6 +156,7 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     settlements,
     changes,
   )
+    .option("--dry-run", "show the plan and change nothing, as agb-sync plan does")
     .option("--run <name>", "run this command too, due or not; may be repeated", gather)
     .option("--no-run", "leave the commands of run: for the next apply")
     .action(lazily(async () => (await import("./commands/apply.ts")).run));
@@ -167,7 +182,7 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
   const what = "hash everything again; exit 0 only when the session equals the manifest";
   withOptions(add(program, "verify [manifest]", what, ["verify --local"]), session)
     .addOption(strategy())
-    .option("--allow-kept", "be content with what --on-conflict keep left")
+    .option("--allow-kept", "be content with what was kept as the session has it")
     .action(lazily(async () => (await import("./commands/verify.ts")).run));
   withOptions(
     add(program, "unlock [manifest]", "remove the lock that a dead apply left behind", [
@@ -193,7 +208,7 @@ function addBackups(program: Command, lazily: Lazily): void {
 
 function addSession(program: Command, lazily: Lazily): void {
   const sessions = add(program, "session", "create, list, delete and keep sessions alive", ["session list"]);
-  const create = ["session create", "session create --image agb-code-space-1 --name demo"];
+  const create = ["session create", "session create --name demo"];
   names(
     add(
       sessions,
@@ -230,7 +245,7 @@ function addEmulator(program: Command, lazily: Lazily): void {
   const examples = [
     "emulator --port 8080",
     "emulator --latency 50ms --fault 500:0.05,429",
-    "emulator --behave umask=027 --behave clock-speed=60 --behave shell-failure=B",
+    "emulator --behave umask=027 clock-speed=60",
   ];
   add(program, "emulator", "an AGB-compatible server on loopback over a local directory", examples)
     .option("--port <port>", "port; any free one if left out", "0")
@@ -240,7 +255,7 @@ function addEmulator(program: Command, lazily: Lazily): void {
     .option("--api-key <key>", "the key that clients must send; a new one at each start if left out")
     .option("--latency <time>", "added to every answer, such as 50ms")
     .option("--transfer-lag <time>", "until a file transfer has arrived, such as 300ms")
-    .option("--fault <spec>", "faults to inject, such as 500:0.05,429,reset,timeout,slow")
+    .option("--fault <spec>", "faults to inject, such as 500:0.05,429,reset")
     .option("--without <tools>", "tools and services to leave out, such as shell,file_transfer")
     .option("--link", "offer the link route to new sessions")
     .option("--behave <name=value...>", "choose what is not known of the service, such as move-onto-existing=replace")
@@ -323,7 +338,37 @@ function examplesOf(lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  agb-sync ${line}`).join("\n")}\n`;
 }
 
+/** Where there is no terminal COLUMNS may say how wide the text is to be. */
+function helpWidth(): number {
+  const wished = process.stdout.isTTY ? process.stdout.columns : Number(process.env["COLUMNS"]);
+  return Number.isSafeInteger(wished) && wished >= 40 ? wished : 80;
+}
+
+/** Pairs in two columns, the second broken between words. */
+function inColumns(pairs: readonly (readonly [string, string])[]): string {
+  const indent = 2 + Math.max(...pairs.map(([term]) => term.length)) + 2;
+  const rows = pairs.map(([term, text]) => {
+    const lines = [`  ${term}`.padEnd(indent)];
+    for (const word of text.split(" ")) {
+      const line = lines.at(-1) ?? "";
+      if (line.length > indent && line.length + word.length >= helpWidth()) lines.push(" ".repeat(indent) + word);
+      else lines[lines.length - 1] = line.length > indent ? `${line} ${word}` : line + word;
+    }
+    return lines.join("\n");
+  });
+  return rows.join("\n");
+}
+
+function environmentHelp(): string {
+  const variables = [
+    ["AGB_API_KEY", "key of the service; none is needed with --local"],
+    ["AGB_ENDPOINT", "another server, such as the emulator's URL"],
+    ["AGB_TIMEOUT_MS", "how long one request may take (60000)"],
+  ] as const;
+  return `\nEnvironment, or the nearest .env:\n${inColumns(variables)}\n`;
+}
+
 function exitCodeHelp(): string {
-  const lines = Object.values(exitCodes).map((code) => `  ${String(code).padEnd(4)} ${exitMeanings[code]}`);
-  return `\nExit codes:\n${lines.join("\n")}\n`;
+  const meanings = Object.values(exitCodes).map((code) => [String(code), exitMeanings[code]] as const);
+  return `\nExit codes:\n${inColumns(meanings)}\n`;
 }

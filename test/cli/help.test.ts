@@ -31,6 +31,24 @@ describe("help", () => {
     }
   });
 
+  it("fits sixty columns without a broken word, and names the environment", async () => {
+    const cwd = temporaryDirectory();
+    const wide = await run(["--help"], { cwd });
+    const names = [...commandsIn(wide.stdout).map((name) => [name]), ["backups", "restore"], ["session", "create"], []];
+    const narrow = await Promise.all(names.map((name) => run([...name, "--help"], { cwd, env: { COLUMNS: "60" } })));
+    const words = (text: string) => text.split(/\s+/).toSorted();
+    expect(narrow.flatMap(({ stdout }) => stdout.split("\n").filter((line) => line.length > 60))).toEqual([]);
+    expect(words(narrow.at(-1)?.stdout ?? "")).toEqual(words(wide.stdout));
+    expect(wide.stdout).toMatch(/AGB_API_KEY .*\n {2}AGB_ENDPOINT .*\n {2}AGB_TIMEOUT_MS /);
+  });
+
+  it("has a plan for apply --dry-run, which changes nothing (S16)", async () => {
+    const cwd = cwdWithManifest();
+    const dry = await run(["apply", "--local", "--dry-run"], { cwd });
+    expect(dry).toEqual(await run(["plan", "--local"], { cwd }));
+    expect([dry.code, dry.stdout]).toEqual([0, expect.stringMatching(/Plan: /)]);
+  });
+
   it("lists the exit codes", async () => {
     const { stdout } = await run(["--help"], { cwd: temporaryDirectory() });
     const codes = [...stdout.matchAll(/^ {2}(\d+) +\w/gm)].map(([, code]) => Number(code));
@@ -63,10 +81,17 @@ describe("a mistake on the command line", () => {
     ["foo --help", `unknown command 'foo'${all}`],
     ["help foo", `unknown command 'foo'${all}`],
     ["-C . --color never aply --help", `unknown command 'aply'\n(Did you mean apply?)${all}`],
-    ["pull --help", `unknown command 'pull'${all}`],
-    ["run", `unknown command 'run'${all}`],
-    ["help lock", `unknown command 'lock'${all}`],
-    ["completion --help", `unknown command 'completion'${all}`],
+    [
+      "pull --help",
+      expect.stringMatching(/^error: unknown command 'pull'\nhint: pull is not there yet; .*\n\(agb-sync --help/),
+    ],
+    ["run", expect.stringMatching(/hint: run is not there yet; .*agb-sync apply/)],
+    ["help lock", expect.stringMatching(/hint: lock is not there yet; .*plan --out/)],
+    ["completion --help", expect.stringMatching(/hint: completion is not there yet/)],
+    ["deploy", expect.stringMatching(/hint: agb-sync apply /)],
+    ["watch --dry-run", expect.stringMatching(/unknown option '--dry-run'\nhint: agb-sync plan /)],
+    ["apply --force", expect.stringMatching(/unknown option '--force'\nhint: .*--overwrite PATH.*unlock/)],
+    ["apply --timeout=5", expect.stringMatching(/hint: set AGB_TIMEOUT_MS/)],
     [
       "session lst --help",
       "unknown command 'lst'\n(Did you mean list?)\n(agb-sync session --help shows how it is used)\n",
@@ -84,7 +109,7 @@ describe("a mistake on the command line", () => {
     ],
   ])("exits with 64 and points to help: %s", async (line, message) => {
     const { code, stdout, stderr } = await run(line.split(" "), { cwd: cwdWithManifest() });
-    expect([code, stdout, stderr]).toEqual([64, "", `error: ${message}`]);
+    expect([code, stdout, stderr]).toEqual([64, "", typeof message === "string" ? `error: ${message}` : message]);
   });
 
   it("is JSON where JSON is wanted", async () => {

@@ -1,5 +1,5 @@
 import type { Desired } from "../../desired/desired.ts";
-import { hasCode } from "../../errors.ts";
+import { hasCode, UsageError } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { SavedPlan } from "../../plan/saved-plan.ts";
 import type { Settlements } from "../../plan/settlements.ts";
@@ -22,6 +22,7 @@ import { codeOf, isIncomplete, renderReport, UNFINISHED } from "../render-report
 import { asSaved, resumeSavedPlan } from "../saved-plan-file.ts";
 
 type Options = CommonOptions & {
+  readonly dryRun?: boolean;
   readonly yes?: boolean;
   readonly saved?: SavedPlan;
   readonly sources?: Promise<Desired>;
@@ -37,6 +38,7 @@ const MAX_ROUNDS = 5;
 
 /** Plan, ask where that is called for, carry out, report. */
 export async function run(context: Context, given?: string, own: Options = {}): Promise<number> {
+  if (own.dryRun === true) return await dryRun(context, given, own);
   const { manifest: named, options: wished } = context.sortOut(given, own);
   const { console } = context;
   context.listenForSignals();
@@ -93,6 +95,17 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   } finally {
     await session.close();
   }
+}
+
+/** `apply --dry-run` is `plan`, which makes no mutating call (S16). */
+async function dryRun(context: Context, given: string | undefined, own: Options): Promise<number> {
+  if (given?.endsWith(".json") === true) {
+    throw new UsageError("--dry-run does not go with a saved plan", {
+      hint: "the plan is what will be done: read it, or make a new one with agb-sync plan",
+    });
+  }
+  const { run: plan } = await import("./plan.ts");
+  return await plan(context, given, own);
 }
 
 /** Undefined when the person at the terminal said no. */
