@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,6 +21,8 @@ export default async function setUp({ tmpDir }: TestProject): Promise<() => Prom
     if (pid > 0 && !isAlive(pid)) removeTree(join(place, name));
   }
   const directory = mkdtempSync(join(place, `${PREFIX}${process.pid}-`));
+  // Some tests act as a user who may not read everything, but has to get here.
+  chmodSync(directory, 0o755);
   const before = process.env["TMPDIR"];
   process.env["TMPDIR"] = directory;
   // Its own session: what is sent to our group or terminal does not reach it.
