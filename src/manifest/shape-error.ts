@@ -112,6 +112,7 @@ function typeHint({ schema, parentSchema, data }: ErrorObject, keys: Keys, isHid
   }
   if (schema === "boolean") return "write true or false";
   if (schema === "integer") return "write a whole number";
+  if (isEndless(data)) return "write it in quotes for the text as it stands, or a number that ends";
   if (data === null) return "write a value, or leave the key out";
   if (typeof data !== "number" && typeof data !== "boolean") return "write a single value";
   return isHidden ? "put it in quotes" : `put it in quotes: ${quoted(String(data))}`;
@@ -120,7 +121,13 @@ function typeHint({ schema, parentSchema, data }: ErrorObject, keys: Keys, isHid
 function typeName(value: unknown): string {
   if (value === null) return "nothing";
   if (Array.isArray(value)) return "a list";
+  if (isEndless(value)) return Number.isNaN(value) ? "NaN" : "an infinite number";
   return typeof value === "object" ? "a mapping" : `a ${typeof value}`;
+}
+
+/** What YAML calls a number and JSON does not: `.inf`, `.nan`, and what is too large for a number. */
+function isEndless(value: unknown): boolean {
+  return typeof value === "number" && !Number.isFinite(value);
 }
 
 function text(error: ErrorObject, name: string): string {

@@ -75,6 +75,27 @@ run: [{ command: "echo \${session.id}" }, { command: "true" }]
     }
   });
 
+  it.each([
+    [".inf", "an infinite number"],
+    ["-.Inf", "an infinite number"],
+    ["1e999", "an infinite number"],
+    [".nan", "NaN"],
+  ])("says what is wrong with a variable of %s", (written, what) => {
+    expect(problemsOf(`version: 1\nroot: /tmp/w\nvars: { a: ${written} }\n`)).toEqual([
+      `3:12 WRONG_TYPE vars.a must be a string or number or boolean, not ${what} | write it in quotes for the text as it stands, or a number that ends`,
+    ]);
+  });
+
+  it("takes names that JavaScript has its own idea of for names", () => {
+    const text =
+      'version: 1\nroot: /tmp/w\nvars: { __proto__: x, constructor: y, b: "${vars.__proto__}${vars.constructor}" }\n';
+    const { vars } = parseManifest(text, options).variables;
+    expect(vars["b"]).toBe("xy");
+    expect(
+      problemsOf('version: 1\nroot: "/${env.__proto__}${vars.toString}"\n').map((one) => one.split(" |")[0]),
+    ).toEqual(["2:9 UNDEFINED_NAME env.__proto__ is not defined", "2:25 UNDEFINED_NAME vars.toString is not defined"]);
+  });
+
   it("tells what only shows when the id is known", () => {
     const text =
       'version: 1\nroot: /tmp/w\nfiles: [{ path: "${session.id}", content: "" }, { path: s, content: "" }]\n';
