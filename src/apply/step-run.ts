@@ -24,6 +24,7 @@ export class StepRun {
   readonly #contents: StagedContents;
   readonly #aside: SetAside;
   readonly #closedDirectories = new Map<WorkspacePath, number>();
+  readonly #openings = new Map<WorkspacePath, Promise<boolean>>();
   readonly #held = new Map<number, WorkspacePath>();
   readonly #noted: Promise<void> | undefined;
   readonly #told = new Set<number>();
@@ -284,7 +285,7 @@ export class StepRun {
             const from = this.#held.get(index) ?? step.from;
             const parent = parentPath(step.to);
             if (parent !== ROOT) await transport.createDirectory(parent, undefined, this.#signal);
-            await this.#move(from, step.to, { replace: false });
+            await this.#moveOpened(step, from);
           }),
         );
         return;
@@ -361,12 +362,35 @@ export class StepRun {
       await work();
     } catch (error) {
       const parent = parentPath(path);
-      if (!hasCode(error, "PERMISSION_DENIED") || parent === ROOT || this.#closedDirectories.has(parent)) throw error;
-      const entry = await this.#transport.stat(parent, this.#signal);
-      if (entry?.kind !== "directory" || entry.mode === undefined || !isClosed(entry.mode)) throw error;
-      this.#closedDirectories.set(parent, entry.mode);
-      await this.#transport.setMode(parent, entry.mode | OWNER_ALL, this.#signal);
+      if (!hasCode(error, "PERMISSION_DENIED") || parent === ROOT) throw error;
+      // Neighbours meet the same closed door at once: the first one opens it, the others wait for that.
+      const opening = this.#openings.get(parent) ?? this.#open(parent);
+      this.#openings.set(parent, opening);
+      if (!(await opening)) throw error;
       await work();
+    }
+  }
+
+  /** Opens a closed directory until the end of the run; false when it is not that what stands in the way. */
+  async #open(directory: WorkspacePath): Promise<boolean> {
+    const entry = await this.#transport.stat(directory, this.#signal);
+    if (entry?.kind !== "directory" || entry.mode === undefined || !isClosed(entry.mode)) return false;
+    this.#closedDirectories.set(directory, entry.mode);
+    await this.#transport.setMode(directory, entry.mode | OWNER_ALL, this.#signal);
+    return true;
+  }
+
+  /** A directory that comes below another one is written itself: its `..` changes. A closed one is opened for that. */
+  async #moveOpened(step: Extract<Step, { op: "move" }>, from: WorkspacePath): Promise<void> {
+    try {
+      await this.#move(from, step.to, { replace: false });
+    } catch (error) {
+      if (!hasCode(error, "PERMISSION_DENIED") || step.before.kind !== "directory" || !(await this.#open(from)))
+        throw error;
+      await this.#move(from, step.to, { replace: false });
+      const mode = this.#closedDirectories.get(from);
+      this.#closedDirectories.delete(from);
+      if (mode !== undefined) this.#closedDirectories.set(step.to, mode);
     }
   }
 

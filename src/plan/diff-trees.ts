@@ -88,6 +88,7 @@ class Differ {
   readonly #absent: ReadonlySet<string>;
   /** For each directory of `actual`, whether something foreign lies below it. */
   #foreignBelow: ReadonlyMap<WorkspacePath, number> | undefined;
+  #aboveSpecial: ReadonlySet<WorkspacePath> | undefined;
 
   constructor(input: DiffInput) {
     this.#input = input;
@@ -148,17 +149,19 @@ class Differ {
     const isKept = known?.keptOver === identity(wanted) && sameContent(known.entry, found);
     if (isKept && settled !== "overwrite") {
       this.#kept.push(path);
+      // As long as it stays, nothing can be made below it.
       if (wanted.kind === "directory") this.#blocked.push(path);
       return;
     }
     const standing = standingOf(found, known);
-    if (found.kind === "directory" && this.#input.held?.has(path) === true) {
+    const held = found.kind === "directory" ? this.#heldBy(path) : undefined;
+    if (held !== undefined) {
       this.#conflicts.push({
         path,
         standing: "unmanaged",
         desired: wanted,
         actual: found,
-        reason: "a directory that holds something ignored, or of a name that cannot be told, is in the way",
+        reason: `a directory that holds ${held} is in the way`,
         settledBy: [],
       });
       return;
@@ -275,6 +278,15 @@ class Differ {
 
   #forget(path: WorkspacePath): void {
     this.#baseChanges.push({ path, after: undefined });
+  }
+
+  /** What is in a directory that nobody may take away: ignored, or neither file nor link. Else nothing. */
+  #heldBy(directory: WorkspacePath): string | undefined {
+    if (this.#input.held?.has(directory) === true) return "something ignored, or of a name that cannot be told,";
+    this.#aboveSpecial ??= new Set(
+      [...this.#input.actual].flatMap(([path, { kind }]) => (kind === "special" ? ancestorsOf(path) : [])),
+    );
+    return this.#aboveSpecial.has(directory) ? "a socket, FIFO or device" : undefined;
   }
 
   /** Files, links and special files below `directory` that are not as we left them. Computed once, for all directories. */
