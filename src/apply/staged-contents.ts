@@ -72,6 +72,8 @@ export class StagedContents {
             await this.#transport.writeFile(path, content, write.mode, signal);
             on.written(write);
           } catch (error) {
+            // What is there of it would keep the disk full for this and every later apply.
+            if (hasCode(error, "NO_SPACE")) await this.#transport.deleteFile(path, signal).catch(() => undefined);
             faulty.add(write.index);
             on.fault(write.index, error);
           }

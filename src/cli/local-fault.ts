@@ -1,4 +1,4 @@
-import { AgbSyncError } from "../errors.ts";
+import { AgbSyncError, hasErrno } from "../errors.ts";
 
 /** What the system's code means for people, and what can be done about it. */
 const reasons: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
@@ -42,6 +42,10 @@ export function localFault(error: unknown): AgbSyncError | undefined {
   if (!(error instanceof Error)) return undefined;
   const { syscall, path, address, port }: Partial<NodeJS.ErrnoException & { address: string; port: number }> = error;
   const what = path ?? (address === undefined ? undefined : `${address}:${port}`);
+  // A write to a file that is open names no path.
+  if (what === undefined && hasErrno(error, "ENOSPC", "EDQUOT", "EMFILE", "ENFILE")) {
+    return explained(error, "write to a disk of this machine");
+  }
   return what === undefined ? undefined : explained(error, `${verbs[syscall ?? ""] ?? "use"} ${what}`);
 }
 

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as wait } from "node:timers/promises";
 import pLimit from "p-limit";
 import { hasCode, TransportError } from "../errors.ts";
 import { printable } from "../tree/printable.ts";
 import { BackgroundJob, type JobStream, type JobView } from "./background-job.ts";
+import { sleepOrAbort, systemClock } from "./retry-policy.ts";
 import { codeOfStderr } from "./stderr-reason.ts";
 import type { ShellRequest, ShellResult } from "./transport.ts";
 
@@ -44,7 +44,7 @@ export async function askInBackground(
         await job.stop(signal);
         throw new TransportError("TIMEOUT", `${what}: it does not come to an end`);
       }
-      await wait(pauseMs, undefined, { signal });
+      await sleepOrAbort(systemClock, pauseMs, signal);
     }
   } finally {
     await job.remove(AbortSignal.timeout(30_000)).catch(() => undefined);

@@ -1,8 +1,8 @@
-/** A signal that aborts with `signal` or after `ms`, whichever is first. `free` lets go of both. */
+/** A signal that aborts with `signal`, after `ms`, or by `end`, whichever is first. `free` lets go of them. */
 export function deadline(
   ms: number,
   signal?: AbortSignal,
-): { readonly signal: AbortSignal; readonly free: () => void } {
+): { readonly signal: AbortSignal; readonly end: () => void; readonly free: () => void } {
   const controller = new AbortController();
   const end = () => controller.abort();
   const timer = setTimeout(end, ms);
@@ -10,6 +10,7 @@ export function deadline(
   if (signal?.aborted === true) end();
   return {
     signal: controller.signal,
+    end,
     free: () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", end);

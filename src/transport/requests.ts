@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
-import type { TransportError } from "../errors.ts";
+import { hasCode, TransportError } from "../errors.ts";
 import { AdaptiveLimit } from "./adaptive-limit.ts";
+import { deadline } from "./deadline.ts";
 import {
   DEFAULT_RETRY_POLICY,
   RetryBudget,
@@ -30,6 +31,14 @@ export type RequestKind = {
  */
 export type Repeats = "always" | "if-refused" | "never";
 
+/** Gives why the session can serve no request any more; undefined while it lives. One request. */
+type Look = (signal: AbortSignal) => Promise<TransportError | undefined>;
+
+/** Failures that the end of the session may be behind. */
+const doubtful = ["BAD_ANSWER", "UNAVAILABLE", "TIMEOUT"] as const;
+/** A look that has to wait for room, or for its answer, is given up after so long. */
+const LONGEST_LOOK_MS = 15_000;
+
 export type RequestsOptions = {
   readonly concurrency?: number;
   readonly policy?: RetryPolicy;
@@ -52,8 +61,9 @@ export class Requests {
   readonly #underWay = new Set<AbortController>();
   /** Why no request makes sense any more. */
   #end: TransportError | undefined;
-  #look: ((signal: AbortSignal) => Promise<TransportError | undefined>) | undefined;
-  #looking: AbortController | undefined;
+  #look: Look | undefined;
+  #looking: Promise<void> | undefined;
+  #stopLooking = (): void => undefined;
 
   constructor(counters: Counters, options: RequestsOptions = {}) {
     const { concurrency = DEFAULT_CONCURRENCY, policy = DEFAULT_RETRY_POLICY, clock = systemClock } = options;
@@ -103,11 +113,14 @@ export class Requests {
     try {
       return await retry(once, own.signal, { ...this.#options, mayRetry });
     } catch (error) {
+      if (hasCode(error, "SESSION_GONE") && error instanceof TransportError && this.#look !== undefined)
+        this.#endAll(error);
+      else if (!signal.aborted && hasCode(error, ...doubtful)) await this.#lookAtSession();
       throw this.#end !== undefined && !signal.aborted ? this.#end : error;
     } finally {
       this.#silence.end(call);
       this.#underWay.delete(own);
-      if (this.#underWay.size === 0) this.#looking?.abort();
+      if (this.#underWay.size === 0) this.#stopLooking();
       signal.removeEventListener("abort", stop);
     }
   }
@@ -149,27 +162,39 @@ export class Requests {
   }
 
   /**
-   * While requests wait for long, `look` is asked whether the session lives; what it gives ends them all, and is what
-   * every later one ends with.
+   * While requests wait for long, and when one fails in a way that leaves it open, `look` is asked whether the session
+   * lives; what it gives ends them all, and is what every later one ends with.
    */
-  watchOver(look: (signal: AbortSignal) => Promise<TransportError | undefined>): void {
+  watchOver(look: Look): void {
     this.#look = look;
   }
 
+  /** One look at a time, however many ask for it. */
   async #lookAtSession(): Promise<void> {
     const look = this.#look;
-    if (look === undefined || this.#looking !== undefined || this.#end !== undefined) return;
-    const looking = new AbortController();
-    this.#looking = looking;
+    if (look === undefined || this.#end !== undefined) return;
+    this.#looking ??= this.#lookOnce(look).finally(() => {
+      this.#looking = undefined;
+    });
+    await this.#looking;
+  }
+
+  /** What hangs would be waited for when the session is closed. */
+  #endAll(reason: TransportError): void {
+    this.#end ??= reason;
+    for (const one of this.#underWay) one.abort(reason);
+  }
+
+  async #lookOnce(look: Look): Promise<void> {
+    const late = deadline(LONGEST_LOOK_MS);
+    this.#stopLooking = late.end;
     try {
-      const found = await this.#limit.run(async () => await look(looking.signal), looking.signal, true);
-      if (found === undefined) return;
-      this.#end = found;
-      for (const one of this.#underWay) one.abort(found);
+      const found = await this.#limit.run(async () => await look(late.signal), late.signal, true);
+      if (found !== undefined) this.#endAll(found);
     } catch {
       // That it cannot be asked now says nothing about the session.
     } finally {
-      this.#looking = undefined;
+      late.free();
     }
   }
 }

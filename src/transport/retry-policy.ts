@@ -120,12 +120,21 @@ export function wasNotCarriedOut(error: unknown): boolean {
   return hasCode(error, "THROTTLED", "UNREACHABLE");
 }
 
-/** @throws {TransportError} `ABORTED` when `signal` is aborted. */
+/** @throws {TransportError} as {@link abortedError} when `signal` is aborted. */
 export function throwIfAborted(signal: AbortSignal): void {
   if (signal.aborted) throw abortedError(signal);
 }
 
-/** The error for a call that was given up because `signal` aborted. */
+/** The error for a call that was given up because `signal` aborted: `TIMEOUT` when its time was over, else `ABORTED`. */
 export function abortedError(signal: AbortSignal): TransportError {
-  return new TransportError("ABORTED", "stopped before the call was finished", { cause: signal.reason });
+  const cause: unknown = signal.reason;
+  if (cause instanceof TransportError) return cause;
+  // What `AbortSignal.timeout` gives as the reason.
+  if (cause instanceof Error && cause.name === "TimeoutError") {
+    return new TransportError("TIMEOUT", "the session did not do in time what had to be done at the end", {
+      hint: "apply again: it goes on from what is there",
+      cause,
+    });
+  }
+  return new TransportError("ABORTED", "stopped before the call was finished", { cause });
 }

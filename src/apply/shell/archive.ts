@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createReadStream, createWriteStream, mkdtempSync, rmSync, type WriteStream } from "node:fs";
+import { createReadStream, mkdtempSync, rmSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { createGzip } from "node:zlib";
 import { type Pack, pack as startTar } from "tar-stream";
+import { AgbSyncError, hasErrno, messageOf } from "../../errors.ts";
 
 /** One member of an archive. `open` gives exactly `sizeBytes` bytes. */
 export type ArchiveEntry =
@@ -163,7 +165,7 @@ class Spool {
   #chunks: Uint8Array[] = [];
   #sizeBytes = 0;
   #directory: string | undefined;
-  #file: WriteStream | undefined;
+  #file: FileHandle | undefined;
 
   async write(chunk: Uint8Array): Promise<void> {
     this.#hash.update(chunk);
@@ -172,15 +174,15 @@ class Spool {
       this.#chunks.push(chunk);
       return;
     }
-    const file = this.#file ?? this.#openFile();
-    if (!file.write(chunk)) await once(file, "drain");
+    await this.#onDisk(async () => {
+      const file = this.#file ?? (await this.#openFile());
+      await file.writeFile(chunk);
+    });
   }
 
   async finish(): Promise<Archive> {
-    if (this.#file !== undefined) {
-      this.#file.end();
-      await once(this.#file, "close");
-    }
+    await this.#onDisk(async () => await this.#file?.close());
+    this.#file = undefined;
     const path = this.#path;
     const chunks = this.#chunks;
     return {
@@ -196,6 +198,8 @@ class Spool {
 
   discard(): void {
     this.#chunks = [];
+    void this.#file?.close().catch(() => undefined);
+    this.#file = undefined;
     if (this.#directory !== undefined) rmSync(this.#directory, { recursive: true, force: true });
   }
 
@@ -203,12 +207,25 @@ class Spool {
     return this.#directory === undefined ? undefined : join(this.#directory, "archive");
   }
 
-  #openFile(): WriteStream {
+  async #openFile(): Promise<FileHandle> {
     this.#directory = mkdtempSync(join(tmpdir(), "agb-sync-"));
-    const file = createWriteStream(join(this.#directory, "archive"), { mode: 0o600 });
-    for (const chunk of this.#chunks) file.write(chunk);
-    this.#chunks = [];
+    const file = await open(join(this.#directory, "archive"), "wx", 0o600);
     this.#file = file;
+    for (const chunk of this.#chunks.splice(0)) await file.writeFile(chunk);
     return file;
+  }
+
+  /** A disk that is full here is not the session's, and no fault of ours. */
+  async #onDisk(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (cause) {
+      const isFull = hasErrno(cause, "ENOSPC", "EDQUOT", "EFBIG");
+      const reason = isFull ? "no space is left" : messageOf(cause);
+      throw new AgbSyncError("LOCAL_FAILED", `cannot pack the contents in ${tmpdir()} of this machine: ${reason}`, {
+        hint: "free some space there, or set TMPDIR to a directory with more",
+        cause,
+      });
+    }
   }
 }

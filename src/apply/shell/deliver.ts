@@ -52,9 +52,12 @@ export async function deliver(
     try {
       const source = { sizeBytes: archive.sizeBytes, open: () => archive.open() };
       const uploaded = await upload(source, signal);
+      const failure = uploaded.settled.then(() => nothing.failure);
+      // It may fail before anybody waits for it.
+      failure.catch(() => undefined);
       return {
         how: { kind: "upload", path: uploaded.absolutePath, sizeBytes: archive.sizeBytes },
-        failure: uploaded.settled.then(() => nothing.failure),
+        failure,
         discard: () => uploaded.discard(),
       };
     } catch (error) {
@@ -63,6 +66,8 @@ export async function deliver(
   }
   await request.makeStage();
   const bytes = await collect(archive);
+  const given = new AbortController();
+  const either = AbortSignal.any([signal, given.signal]);
   const writes: Promise<void>[] = [];
   for (let part = 0; part * PART_BYTES < bytes.byteLength; part += 1) {
     const text = Buffer.from(bytes.subarray(part * PART_BYTES, (part + 1) * PART_BYTES).toString("base64"));
@@ -75,9 +80,16 @@ export async function deliver(
         yield text;
       },
     };
-    writes.push(request.stage.writeFile(path, content, 0o600, signal));
+    writes.push(request.stage.writeFile(path, content, 0o600, either));
   }
-  await Promise.all(writes);
+  try {
+    await Promise.all(writes);
+  } catch (error) {
+    // What is still under way would write into a stage that is being cleared.
+    given.abort();
+    await Promise.allSettled(writes);
+    throw error;
+  }
   return { how: { kind: "parts" }, ...nothing };
 }
 

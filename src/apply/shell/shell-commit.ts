@@ -1,10 +1,12 @@
-import { setTimeout as wait } from "node:timers/promises";
+import { posix } from "node:path";
 import { hasCode, TransportError } from "../../errors.ts";
 import { backupTime } from "../../state/backup-names.ts";
 import type { Base, BaseChange } from "../../state/base.ts";
 import { formatBaseHeader } from "../../state/base.ts";
 import { ticketStart } from "../../state/lock.ts";
-import { runMarked, shellOf } from "../../transport/run-marked.ts";
+import { sleepOrAbort, systemClock } from "../../transport/retry-policy.ts";
+import { NO_SPACE_HINT, runMarked, shellOf } from "../../transport/run-marked.ts";
+import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Transport } from "../../transport/transport.ts";
 import { intendedBase, intendedChanges } from "../base-changes.ts";
 import type { CommitRequest } from "../engine.ts";
@@ -99,7 +101,9 @@ class ShellCommit {
       throw error;
     });
     try {
-      const delivery = await this.#deliver(archive, stage, signal);
+      const delivery = await this.#deliver(archive, stage, signal).catch(async (error: unknown) => {
+        throw (await this.#clearStage()) ? noSpace(error) : error;
+      });
       // Made after the commit has removed it, it would be left behind.
       await stage?.catch(() => undefined);
       const command = () => commitCommand({ ...this.#script(archive), delivery: delivery.how });
@@ -107,7 +111,10 @@ class ShellCommit {
         // Nobody waits for the tidying up of the store; closing the session does.
         void delivery.discard();
       });
+      const isCut = report.status === "undelivered" || unfinished.has(report.status);
+      const isFull = isCut && (await this.#clearStage(delivery));
       if (report.status === "undelivered") throw undelivered();
+      if (isFull) throw noSpace();
       return { report, ops: this.#ops, next: this.#next, wasStopped };
     } finally {
       archive.discard();
@@ -132,6 +139,27 @@ class ShellCommit {
   async #makeStage(signal: AbortSignal): Promise<void> {
     const { transport, request } = this.#input;
     await this.#ask(enterStage(transport.root, request.applyId, this.#isFresh), "make the stage", signal);
+  }
+
+  /**
+   * Removes what was sent and is of no use any more: a disk that it has filled would stay full. What was set aside stays
+   * for the next apply, which rescues it. True when the disk is full.
+   */
+  async #clearStage(delivery?: Delivered): Promise<boolean> {
+    const { transport, request } = this.#input;
+    const upload = delivery?.how.kind === "upload" ? delivery.how.path : undefined;
+    const rest = upload === undefined ? "" : `\nrm -rf ${quoteForShell(posix.dirname(upload))}`;
+    const stage = stageOf(transport.root, request.applyId, this.#isFresh);
+    const command = `(cd -P ${quoteForShell(stage)} 2>/dev/null || exit 0
+{ head -c 20000 /dev/zero >space; } 2>/dev/null || echo full
+rm -rf space part-* archive t n-*
+[ -s pid ] || { cd .. && rm -rf ${quoteForShell(stage)}; })${rest}`;
+    try {
+      return (await this.#ask(command, "clear the stage", AbortSignal.timeout(TIDY_MS))) === "full";
+    } catch {
+      // The failure that led here is told.
+      return false;
+    }
   }
 
   async #deliver(archive: Archive, made: Promise<void> | undefined, signal: AbortSignal): Promise<Delivered> {
@@ -190,7 +218,10 @@ class ShellCommit {
     } catch (error) {
       given.abort();
       if (signal.aborted) return { report: await this.#stop(STOP_MS), wasStopped: true };
-      if (hasCode(error, "NOT_POSSIBLE_HERE")) await this.#stop(STOP_MS);
+      if (hasCode(error, "NOT_POSSIBLE_HERE")) {
+        await this.#stop(STOP_MS);
+        await this.#clearStage(delivery);
+      }
       throw error;
     }
   }
@@ -202,7 +233,9 @@ class ShellCommit {
         const report = parseReport(await this.#ask(command(), "commit", signal));
         if (report.status !== "running") return report;
       } catch (error) {
-        if (!hasCode(error, "TIMEOUT")) throw error;
+        // The session says that the command took too long: the work goes on. One that does not answer at all is not asked
+        // for ever.
+        if (!(error instanceof TransportError) || error.code !== "TIMEOUT" || error.toolText === undefined) throw error;
       }
       if (performance.now() - startedMs > LONGEST_COMMIT_MS) {
         throw new TransportError("TIMEOUT", `the commit ${this.#input.request.applyId} does not come to an end`);
@@ -217,7 +250,7 @@ class ShellCommit {
       const command = stopCommand(transport.root, request.applyId, this.#isFresh);
       const report = parseReport(await this.#ask(command, "stop the commit", late));
       if (report.status !== "running") return report;
-      await wait(50, undefined, { signal: late });
+      await sleepOrAbort(systemClock, 50, late);
     }
   }
 
@@ -229,6 +262,16 @@ class ShellCommit {
       signal,
     );
   }
+}
+
+/** Ends of a commit that leave behind what was delivered. */
+const unfinished: ReadonlySet<Report["status"]> = new Set(["damaged", "failed", "died"]);
+
+function noSpace(cause?: unknown): TransportError {
+  return new TransportError("NO_SPACE", "no space is left on the disk of the session; nothing was changed", {
+    hint: NO_SPACE_HINT,
+    cause,
+  });
 }
 
 function undelivered(): TransportError {

@@ -8,7 +8,7 @@ import { oursBy, parseJournal, recover } from "../../state/journal.ts";
 import { waitUntilFree } from "../../state/lock.ts";
 import { asideWarning, oddWarnings } from "../../state/state-file.ts";
 import { askInBackground } from "../../transport/ask-in-background.ts";
-import { runMarked, shellOf, withoutShell } from "../../transport/run-marked.ts";
+import { NO_SPACE_HINT, runMarked, shellOf, withoutShell } from "../../transport/run-marked.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { Entry } from "../../tree/entry.ts";
@@ -54,6 +54,14 @@ export class ShellEngine implements Engine {
 
   /** @throws {TransportError} `NOT_POSSIBLE_HERE` where the session lacks a shell or the usual programs. */
   async scan(request: ScanRequest, signal: AbortSignal): Promise<ScanResult> {
+    return await this.#unlessGone(async () => await this.#scan(request, signal), signal);
+  }
+
+  async commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
+    return await this.#unlessGone(async () => await this.#commit(request, signal), signal);
+  }
+
+  async #scan(request: ScanRequest, signal: AbortSignal): Promise<ScanResult> {
     const programs = await this.#programs(signal);
     const { prunes, isWhole } = prunesOf(request.ignorePatterns);
     const hashUpToBytes = request.checksum ? HASH_ALL_BYTES : HASH_CHANGED_BYTES;
@@ -92,7 +100,7 @@ export class ShellEngine implements Engine {
     }
   }
 
-  async commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
+  async #commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult> {
     const programs = await this.#programs(signal);
     const base = await this.#baseFor(request, signal);
     const input = {
@@ -110,7 +118,22 @@ export class ShellEngine implements Engine {
       if (!hasCode(error, "NOT_POSSIBLE_HERE") || !this.#mayUpload) throw error;
       // What cannot be uploaded goes in parts, now and later: nothing was changed so far.
       this.#mayUpload = false;
-      return await this.commit({ ...request, applyId: randomUUID() }, signal);
+      return await this.#commit({ ...request, applyId: randomUUID() }, signal);
+    }
+  }
+
+  /** A session that ends while a command runs in it leaves behind any failure: it is asked whether it is still there. */
+  async #unlessGone<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!signal.aborted && hasCode(error, ...openFailures)) {
+        const answer = shellOf(this.#transport)({ command: ":", timeoutMs: 5000, repeatable: true }, signal);
+        await answer.catch((reason: unknown) => {
+          if (hasCode(reason, "SESSION_GONE")) throw reason;
+        });
+      }
+      throw error;
     }
   }
 
@@ -226,7 +249,7 @@ export class ShellEngine implements Engine {
       case "locked": {
         const timeoutMs = await waitUntilFree(this.#transport, request.lock.timeoutMs, signal);
         const again = { ...request, applyId: randomUUID(), lock: { ...request.lock, timeoutMs } };
-        return await this.commit(again, signal);
+        return await this.#commit(again, signal);
       }
       case "stopped":
         tell();
@@ -266,6 +289,16 @@ export class ShellEngine implements Engine {
   }
 }
 
+/** Failures that a session may leave behind that has ended. */
+const openFailures = [
+  "TOOL_FAILED",
+  "BAD_ANSWER",
+  "NOT_FOUND",
+  "NOT_A_DIRECTORY",
+  "PERMISSION_DENIED",
+  "VERIFY_FAILED",
+] as const;
+
 /** Faults that another's change explains. */
 const overtaken: ReadonlySet<string> = new Set(["appeared", "changed", "skipped"]);
 
@@ -273,7 +306,7 @@ function failedInSession(report: Report): TransportError {
   const reason = report.faults[0]?.text ?? "";
   const code = /no space left/i.test(reason) ? "NO_SPACE" : "TOOL_FAILED";
   return new TransportError(code, `the commit failed in the session: ${printable(reason) || report.status}`, {
-    hint: "apply again: it goes on from what is there",
+    hint: code === "NO_SPACE" ? NO_SPACE_HINT : "apply again: it goes on from what is there",
   });
 }
 
@@ -292,9 +325,11 @@ function settle(results: StepResult[], ops: CommitOps, fault: Report["faults"][n
       fault.code === "failed" ? fault.text : `${fault.code} in the session while this apply was under way`;
     const code = /permission denied|not permitted/i.test(fault.text)
       ? "PERMISSION_DENIED"
-      : fault.code === "outside"
-        ? "OUTSIDE_ROOT"
-        : "TOOL_FAILED";
+      : /no space left|quota/i.test(fault.text)
+        ? "NO_SPACE"
+        : fault.code === "outside"
+          ? "OUTSIDE_ROOT"
+          : "TOOL_FAILED";
     results[index] = { status: "failed", error: new TransportError(code, `${printable(path)}: ${printable(message)}`) };
   }
 }

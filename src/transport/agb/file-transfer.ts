@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as wait } from "node:timers/promises";
 import type { ErrorCode } from "../../errors.ts";
 import { hasCode, TransportError } from "../../errors.ts";
+import { sleepOrAbort, systemClock } from "../retry-policy.ts";
 import { shorten } from "../shorten.ts";
 import type { UploadedFile, UploadSource } from "../transport.ts";
 import type { AgbClient } from "./agb-client.ts";
@@ -163,7 +163,7 @@ export class FileTransfer {
       performance.now() - startedMs < LONGEST_SETTLING_MS;
       pauseMs = Math.min(this.#pauseMs * LONGEST_LOOK, pauseMs * 1.4)
     ) {
-      await wait(pauseMs, undefined, { signal });
+      await sleepOrAbort(systemClock, pauseMs, signal);
       let data: unknown;
       try {
         ({ data } = await this.#client.repeat(
@@ -205,7 +205,7 @@ export class FileTransfer {
         if (!hasCode(error, "NOT_POSSIBLE_HERE") && this.#context === asked) this.#context = undefined;
         throw error;
       }
-      await wait(this.#pauseMs * CONTEXT_PAUSE, undefined, { signal });
+      await sleepOrAbort(systemClock, this.#pauseMs * CONTEXT_PAUSE, signal);
       if (this.#context === asked) this.#context = undefined;
     }
   }

@@ -104,6 +104,9 @@ export class FilesByShell implements FileAccess {
         arrived.catch(() => undefined);
         await Promise.race([arrived, uploaded.settled.then(() => arrived)]);
         return true;
+      } catch (error) {
+        await this.#tools.deleteFile(uploaded.absolutePath, signal).catch(() => undefined);
+        throw error;
       } finally {
         ended.abort();
         await uploaded.discard();

@@ -73,6 +73,10 @@ export class FilesByTools implements FileAccess {
       await uploaded.settled;
       await this.#untilWhole(uploaded.absolutePath, content.sizeBytes, signal);
       await this.#tools.move(uploaded.absolutePath, this.#absolute(path), true, signal);
+    } catch (error) {
+      // What has arrived of it would keep a full disk full.
+      await this.#tools.deleteFile(uploaded.absolutePath, signal).catch(() => undefined);
+      throw error;
     } finally {
       await uploaded.discard();
     }

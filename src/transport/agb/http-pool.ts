@@ -3,6 +3,7 @@ import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import type { Dispatcher } from "undici";
 import { Agent, EnvHttpProxyAgent } from "undici";
 import { messageOf, TransportError } from "../../errors.ts";
+import { throwIfAborted } from "../retry-policy.ts";
 import type { Counters } from "../transport.ts";
 import { foreignAnswer } from "./foreign-answer.ts";
 
@@ -12,6 +13,8 @@ const CONNECTIONS = 64;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** Slowest that a long body may go: 512 kbit a second. */
 const FLOOR_BYTES_PER_SECOND = 64_000;
+/** What the system may hold of a body that seems to be sent. */
+const BUFFERED_BYTES = 256 * 1024;
 /** Longer ones would end at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -57,7 +60,7 @@ export class HttpPool {
 
   /** One request, one answer. @throws {TransportError} `UNREACHABLE`, `UNAVAILABLE`, `TIMEOUT`, `BAD_ANSWER`. */
   async send(url: string, options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
-    signal.throwIfAborted();
+    throwIfAborted(signal);
     const { method, headers, body, timeoutMs } = options;
     const { origin, pathname, search, host } = new URL(url);
     const time = new CallTime(timeoutMs, typeof body === "object" ? body.sizeBytes : 0, signal);
@@ -84,7 +87,7 @@ export class HttpPool {
       };
     } catch (error) {
       if (error instanceof TransportError) throw error;
-      signal.throwIfAborted();
+      throwIfAborted(signal);
       throw time.isOver ? tooLate(host, error) : networkError(error, url);
     } finally {
       time.free();
@@ -138,11 +141,12 @@ class CallTime {
       this.isOver = true;
       this.#controller.abort();
     };
-    this.#longest = setTimeout(
-      end,
-      Math.min(LONGEST_TIMER_MS, timeoutMs + (bodyBytes * 1000) / FLOOR_BYTES_PER_SECOND),
-    );
-    this.#still = bodyBytes === 0 ? undefined : setTimeout(end, Math.min(LONGEST_TIMER_MS, timeoutMs));
+    const after = (bytes: number) => {
+      const ms = timeoutMs + (bytes * 1000) / FLOOR_BYTES_PER_SECOND;
+      return setTimeout(end, Math.min(LONGEST_TIMER_MS, ms));
+    };
+    this.#longest = after(bodyBytes);
+    this.#still = bodyBytes === 0 ? undefined : after(Math.min(bodyBytes, BUFFERED_BYTES));
     outer.addEventListener("abort", this.#stop, { once: true });
   }
 

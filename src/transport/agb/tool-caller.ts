@@ -1,4 +1,6 @@
+import type { ErrorCode } from "../../errors.ts";
 import { hasCode, TransportError } from "../../errors.ts";
+import { NO_SPACE_HINT } from "../run-marked.ts";
 import { shorten } from "../shorten.ts";
 import type { AgbClient } from "./agb-client.ts";
 import type { SessionDetails } from "./agb-sessions.ts";
@@ -143,6 +145,11 @@ export function namesIn(args: ToolArguments): readonly string[] {
   return ["path", "source", "destination", "cwd", "command"].map((name) => textOf(args[name]));
 }
 
+const hintOf: Partial<Record<ErrorCode, string>> = {
+  PERMISSION_DENIED: "choose a root that the session's user may write, such as /tmp/workspace",
+  NO_SPACE: NO_SPACE_HINT,
+};
+
 /** A tool that said no. The wrapper of the service is taken off; the reason stays. */
 export function toolError(tool: string, args: ToolArguments, text: string): TransportError {
   if (isSessionLoss("", text)) {
@@ -150,10 +157,7 @@ export function toolError(tool: string, args: ToolArguments, text: string): Tran
   }
   const inner = text.replace(/^(?:Error in response: )?Execution failed\. Error code:-?\d+ Error message: /, "");
   const code = codeOfToolText(tool, inner, namesIn(args));
-  const hint =
-    code === "PERMISSION_DENIED"
-      ? "choose a root that the session's user may write, such as /tmp/workspace"
-      : undefined;
+  const hint = hintOf[code];
   return new TransportError(code, `${tool}: ${shorten(inner) || "failed without a reason"}`, {
     toolText: text,
     ...(hint === undefined ? {} : { hint }),

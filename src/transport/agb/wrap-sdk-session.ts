@@ -1,7 +1,7 @@
 import { messageOf, TransportError, UsageError } from "../../errors.ts";
 import type { Session } from "../../session.ts";
 import { DEFAULT_CONCURRENCY, Requests } from "../requests.ts";
-import { abortedError, DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry-policy.ts";
+import { abortedError, DEFAULT_RETRY_POLICY, type RetryPolicy, throwIfAborted } from "../retry-policy.ts";
 import { shorten } from "../shorten.ts";
 import type { AgbConnection } from "./agb-transport.ts";
 import { sessionOver } from "./open-agb-session.ts";
@@ -40,7 +40,7 @@ export function wrapSdkSession(
   const counters = { requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 };
   const caller: ToolCaller = {
     async call(tool, args, timeoutMs, signal) {
-      signal.throwIfAborted();
+      throwIfAborted(signal);
       counters.requests += 1;
       return await inTime(callThrough(sdk, tool, args), tool, timeoutMs, signal);
     },
