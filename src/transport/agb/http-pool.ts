@@ -6,6 +6,7 @@ import { messageOf, TransportError } from "../../errors.ts";
 import { throwIfAborted } from "../retry-policy.ts";
 import type { Counters } from "../transport.ts";
 import { foreignAnswer } from "./foreign-answer.ts";
+import { type Proxies, type Proxy, proxiesFrom } from "./proxy.ts";
 
 /** Connections kept open; more calls than this at a time wait for one. */
 const CONNECTIONS = 64;
@@ -48,26 +49,35 @@ export type LongBody = {
 /** Keep-alive connections to the service, and what went over them. */
 export class HttpPool {
   readonly counters: Counters;
-  readonly #dispatcher: Dispatcher;
+  readonly #direct: Dispatcher;
+  readonly #proxied: Dispatcher | undefined;
+  readonly #proxies: Proxies;
 
   constructor(counters: Counters, env: Readonly<Record<string, string | undefined>>) {
     this.counters = counters;
     const options = { connections: CONNECTIONS, keepAliveTimeout: 60_000, pipelining: 1 };
-    const hasProxy = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"].some((name) => env[name]);
-    const noProxy = [env["NO_PROXY"] ?? env["no_proxy"], "127.0.0.1", "localhost", "::1"].filter(Boolean).join(",");
-    this.#dispatcher = hasProxy ? new EnvHttpProxyAgent({ ...options, noProxy }) : new Agent(options);
+    this.#direct = new Agent(options);
+    this.#proxies = proxiesFrom(env);
+    const { http, https } = this.#proxies;
+    const isUsed = http !== undefined || https !== undefined;
+    const urls = { httpProxy: http?.url ?? "", httpsProxy: https?.url ?? "" };
+    // Which way a request takes is decided here.
+    this.#proxied = isUsed ? new EnvHttpProxyAgent({ ...options, ...urls, noProxy: "" }) : undefined;
   }
 
   /** One request, one answer. @throws {TransportError} `UNREACHABLE`, `UNAVAILABLE`, `TIMEOUT`, `BAD_ANSWER`. */
   async send(url: string, options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
     throwIfAborted(signal);
     const { method, headers, body, timeoutMs } = options;
-    const { origin, pathname, search, host } = new URL(url);
+    const target = new URL(url);
+    const { origin, pathname, search, host } = target;
+    const proxy = this.#proxies.of(target);
+    const dispatcher = (proxy === undefined ? undefined : this.#proxied) ?? this.#direct;
     const time = new CallTime(timeoutMs, typeof body === "object" ? body.sizeBytes : 0, signal);
     this.counters.requests += 1;
     if (typeof body === "string") this.counters.bytesSent += Buffer.byteLength(body);
     try {
-      const response = await this.#dispatcher.request({
+      const response = await dispatcher.request({
         origin,
         path: `${pathname}${search}`,
         method,
@@ -88,7 +98,8 @@ export class HttpPool {
     } catch (error) {
       if (error instanceof TransportError) throw error;
       throwIfAborted(signal);
-      throw time.isOver ? tooLate(host, error) : networkError(error, url);
+      if (time.isOver) throw tooLate(proxy === undefined ? host : `${host} (by the proxy ${proxy.shown})`, error);
+      throw (proxy && proxyError(error, proxy, host)) ?? networkError(error, url);
     } finally {
       time.free();
     }
@@ -121,7 +132,7 @@ export class HttpPool {
   }
 
   async close(): Promise<void> {
-    await this.#dispatcher.close();
+    await Promise.all([this.#direct.close(), this.#proxied?.close()]);
   }
 }
 
@@ -254,6 +265,25 @@ function networkError(error: unknown, url: string): TransportError {
     hint: "try again; finished steps are not repeated",
     cause: error,
     retryable: true,
+  });
+}
+
+/** What keeps a request from getting as far as its host is the proxy's; what comes later is the host's. */
+function proxyError(error: unknown, { variable, shown }: Proxy, host: string): TransportError | undefined {
+  const code = codeOf(error);
+  const status = /Proxy response \((\d+)\)/.exec(messageOf(error))?.[1];
+  const hint = `check ${variable}, or name ${host} in NO_PROXY`;
+  if (status !== undefined) {
+    const refused =
+      status === "407" ? "does not accept its user and password" : `does not lead to ${host}: HTTP ${status}`;
+    return new TransportError("UNREACHABLE", `the proxy ${shown} ${refused}`, { hint, cause: error });
+  }
+  const reason = unreachable[code] ?? (notTls.has(code) ? "it does not speak TLS" : undefined);
+  if (reason === undefined) return undefined;
+  return new TransportError("UNREACHABLE", `cannot reach the proxy ${shown} on the way to ${host}: ${reason}`, {
+    hint,
+    cause: error,
+    retryable: code === "EAI_AGAIN" || code === "UND_ERR_CONNECT_TIMEOUT",
   });
 }
 
