@@ -7,6 +7,7 @@ import { AgbSyncError } from "../../src/errors.ts";
 import { apply } from "../../src/reconcile/apply-plan.ts";
 import { openOn } from "../helpers/kinds.ts";
 import { look } from "../helpers/look.ts";
+import { triesAll } from "../helpers/tries-all.ts";
 import { layOut, mirrorOf, temporaryDirectory } from "../helpers/workspace.ts";
 
 const signal = new AbortController().signal;
@@ -22,8 +23,10 @@ const kinds: readonly (readonly [name: string, strategy: "batch" | "steps", opti
 ];
 
 describe("a disk that an apply has filled", () => {
+  const all = kinds.flatMap((kind) => ([37_500, 94_000] as const).map((blocks) => [...kind, blocks] as const));
+
   // 1.2 MB go into the stage and do not fit beside it once more; 3 MB do not even go there.
-  it.each(kinds.flatMap((kind) => ([37_500, 94_000] as const).map((blocks) => [...kind, blocks] as const)))(
+  it.each(triesAll ? all : all.slice(1, 2))(
     "%s, strategy %s, is named, and free for the next one: %j, %i blocks",
     { timeout: 120_000 },
     async (_name, strategy, options, blocks) => {
@@ -39,7 +42,11 @@ describe("a disk that an apply has filled", () => {
           (error: unknown) => error,
         );
         const errors = report instanceof AgbSyncError ? [report] : errorsOf(report);
-        if (blocks > 60_000) expect({ rootExists, errors }).toMatchObject({ errors: [{ code: "NO_SPACE" }] });
+        const codes = errors.map(({ code }) => code);
+        expect({ rootExists, codes }).toEqual({
+          rootExists,
+          codes: blocks > 60_000 ? ["NO_SPACE"] : expect.any(Array),
+        });
         expect(errors.filter(({ hint }) => hint === undefined)).toEqual([]);
         layOut(join(directory, "source"), { note: `${String(rootExists)}\n` });
         const next = await apply(mirrorOf(directory), session, { strategy, signal, allowMassDelete: true });
