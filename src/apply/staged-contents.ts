@@ -1,5 +1,5 @@
 import type pLimit from "p-limit";
-import { AgbSyncError } from "../errors.ts";
+import { AgbSyncError, hasCode } from "../errors.ts";
 import { CONTENTS_NAME } from "../state/stage.ts";
 import { ASIDE_MARK, listState, makeStateDirectory, makeWay } from "../state/state-file.ts";
 import type { Transport } from "../transport/transport.ts";
