@@ -116,7 +116,9 @@ describe.skipIf(!hasTerminal)("conflicts on a terminal", () => {
     expect([unasked, look()]).toEqual([[], "OSSSS"]);
     expect(said).toContain("\n-of the session\n");
     expect(said.match(/! conflict d\/one: changed in the session/g)).toHaveLength(1);
-    expect(said).toMatch(/Done but for 4 conflicts: .*\n {2}overwrite: agb-sync apply --local --overwrite d\/one /);
+    expect(said).toMatch(
+      /Done but for 4 conflicts: .*\n {2}bring them back: .*\n {2}overwrite: agb-sync apply --local --overwrite d\/one /,
+    );
   });
 });
 
