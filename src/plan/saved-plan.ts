@@ -208,7 +208,7 @@ export function matchSaved(saved: SavedPlan, current: Plan, actual: Tree, hides:
     saved.steps.length > 0 &&
     gone.length === saved.steps.length &&
     inTheWay.length === 0 &&
-    saved.steps.every((step) => isInPlace(step, actual));
+    isEachInPlace(saved.steps, actual);
   const changed = isDone ? [] : [...new Set([...gone, ...inTheWay])].toSorted(comparePaths);
   return { changed, isDone, plan: { ...current, steps } };
 }
@@ -233,10 +233,15 @@ function pathIn(step: string): string {
   return typeof path === "string" ? path : String(to);
 }
 
-/** Whether what a saved step was to bring about is what stands there; a sealed digest is not compared. */
-function isInPlace(step: string, actual: Tree): boolean {
-  const { op, path, from, to, digest, mode, target } = parseJson(step) ?? {};
+/** Whether what saved steps were to bring about is what stands there; a sealed digest is not compared. */
+function isEachInPlace(steps: readonly string[], actual: Tree): boolean {
   const entries = new Map<unknown, Entry>(actual);
+  return steps.every((step) => isInPlace(step, entries));
+}
+
+function isInPlace(step: string, entries: ReadonlyMap<unknown, Entry>): boolean {
+  const { op, path, from, to, digest, mode: written, target } = parseJson(step) ?? {};
+  const mode = typeof written === "string" ? Number.parseInt(written, 8) : written;
   const there = entries.get(path);
   switch (op) {
     case "create-directory":
