@@ -220,7 +220,7 @@ describe("S47: an emulator is not exhausted", () => {
     // Whoever sends a byte now and then is closed as well.
     sockets.at(-1)?.write("POST /mcp HTTP/1.1\r\nhost: loc");
     await Promise.all(sockets.map(async (socket) => socket.destroyed || (await once(socket, "close"))));
-  });
+  }, 20_000);
 
   it("remembers the latest requests, and of their arguments the latest", async () => {
     const emulator = await start({ keptRequests: 4, keptArgsBytes: 2500 });
