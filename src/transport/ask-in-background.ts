@@ -10,6 +10,8 @@ import type { ShellRequest, ShellResult } from "./transport.ts";
 /** Bytes of the answer in one page: as base64 still far below what is known to pass (protocol §14, response cap). */
 const PAGE_BYTES = 32_000;
 const LEAST_PAGE_BYTES = 1000;
+/** Listings of several million files. */
+const LONGEST_BYTES = 256 * 1024 * 1024;
 const PAGES_AT_A_TIME = 8;
 /** Characters of what a failed command said last. */
 const LAST_ERRORS = 300;
@@ -57,6 +59,15 @@ async function fetchRest(
   signal: AbortSignal,
 ): Promise<string> {
   const limit = pLimit(PAGES_AT_A_TIME);
+  if (sizeBytes > LONGEST_BYTES) {
+    throw new TransportError(
+      "BAD_ANSWER",
+      `the answer has ${sizeBytes} bytes: more than ${LONGEST_BYTES} are not read`,
+      {
+        hint: "declare a smaller part of the workspace, or ignore what is not needed",
+      },
+    );
+  }
   const offsets = Array.from({ length: Math.ceil(sizeBytes / PAGE_BYTES) }, (_, page) => page * PAGE_BYTES).slice(1);
   const rest = await Promise.all(
     offsets.map((offset) => limit(async () => (await page(job, offset, PAGE_BYTES, signal)).output.bytes)),

@@ -39,6 +39,10 @@ const LABEL_LOOKS = 6;
 const LABEL_PAUSES = 6;
 /** The SDKs' own; a larger page may be refused (protocol §4.2). */
 const PAGE_SIZE = "10";
+/** Ten thousand sessions of one account; a service that gives new tokens for ever is not followed further. */
+const MOST_PAGES = 1000;
+/** Pages in a row that show no other session than those before. */
+const MOST_IDLE_PAGES = 10;
 /** Creations close together can fail for a moment (protocol §4.1): again after 5 s and 15 s with the default policy. */
 const CREATE_ATTEMPTS = 3;
 const CREATE_PAUSES = 20;
@@ -140,6 +144,8 @@ export class AgbSessions {
   async list(labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<readonly ListedSession[]> {
     const found: ListedSession[] = [];
     const seen = new Set<string>();
+    const ids = new Set<string>();
+    let [known, idlePages] = [0, 0];
     for (let nextToken: string | undefined; ; ) {
       const envelope = await this.#client.repeat(
         "/sdk/ListSession",
@@ -158,10 +164,19 @@ export class AgbSessions {
       }
       for (const item of Array.isArray(envelope.data) ? envelope.data : []) {
         const sessionId = textOf(fieldOf(item, "sessionId"));
-        if (sessionId !== "") found.push({ sessionId, status: textOf(fieldOf(item, "sessionStatus")) });
+        if (sessionId === "" || ids.has(sessionId)) continue;
+        ids.add(sessionId);
+        found.push({ sessionId, status: textOf(fieldOf(item, "sessionStatus")) });
       }
+      idlePages = ids.size > known ? 0 : idlePages + 1;
+      known = ids.size;
       nextToken = textOf(envelope.fields["nextToken"]);
       if (nextToken === "" || seen.has(nextToken)) return found;
+      if (idlePages === MOST_IDLE_PAGES || seen.size === MOST_PAGES) {
+        throw new TransportError("BAD_ANSWER", `the list of sessions does not end: ${seen.size + 1} pages were read`, {
+          hint: "try again later, or name a session with --session",
+        });
+      }
       seen.add(nextToken);
     }
   }

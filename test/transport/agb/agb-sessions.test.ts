@@ -30,6 +30,23 @@ describe("a list of sessions", () => {
     ]);
   });
 
+  it.each<readonly [name: string, ids: (index: number) => readonly string[], pages: number]>([
+    ["nothing", () => [], 10],
+    ["the same sessions", () => ["a", "b"], 11],
+    ["other sessions", (index) => [`s${index}`], 1001],
+  ])("that shows %s and new tokens for ever is given up", { timeout: 60_000 }, async (_name, ids, pages) => {
+    const { sessions, asked } = await open((_asked, index) => ({
+      json: { success: true, data: ids(index).map((sessionId) => ({ sessionId })), nextToken: `t${index}` },
+    }));
+    await expect(sessions.list({}, signal)).rejects.toMatchObject({ code: "BAD_ANSWER" });
+    expect(asked).toHaveLength(pages);
+  });
+
+  it("ends where a token comes again", async () => {
+    const { sessions } = await open(() => ({ json: { success: true, data: [{ sessionId: "a" }], nextToken: "t" } }));
+    expect(await sessions.list({}, signal)).toHaveLength(1);
+  });
+
   it.each([[{ data: [] }], [{ data: "[]" }], [{ data: null, count: 0 }]])("is empty in %j", async (fields) => {
     const { sessions } = await open(() => ({ json: { success: true, ...fields } }));
     expect(await sessions.list({}, signal)).toEqual([]);
@@ -105,7 +122,7 @@ describe("a creation", () => {
       stop.abort();
       return refused("create failed");
     });
-    await expect(sessions.create(spec, stop.signal)).rejects.toMatchObject({ name: "AbortError" });
+    await expect(sessions.create(spec, stop.signal)).rejects.toMatchObject({ code: "ABORTED" });
     expect(paths()).toHaveLength(1);
   });
 });
