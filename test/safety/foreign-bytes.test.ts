@@ -181,6 +181,13 @@ async function tryOut(session: Session, local: string, one: Case, root: string, 
     if (standing === "ignored" && rule !== "moves" && !existsSync(ignored))
       wrong.push(`${turn} apply touched what is ignored`);
   }
+  // Nobody said that it may go: it is where it was, and not merely in a backup (S9).
+  const isUnasked = (path: string) =>
+    rule === "skip" ||
+    rule === "keep" ||
+    (rule === "prune: all" && standing === "drifted" && /^x\/t(?:\/e\/d)?$/.test(path));
+  const moved = [...before].filter(([path, what]) => isUnasked(path) && walk(local).get(path) !== what);
+  if (moved.length > 0) wrong.push(`not in place any more: ${moved.map(([path]) => path).join(", ")}`);
   const { plan } = await makePlan(second, session, options);
   if (plan.steps.length > 0) wrong.push(`the next plan is not empty: ${JSON.stringify(plan.steps)}`);
   const named = [...plan.conflicts, ...plan.unsupported].map(({ path }) => path);
