@@ -1,4 +1,4 @@
-import { StepsEngine } from "./apply/steps-engine.ts";
+import { StepsEngine } from "./engine/steps/steps-engine.ts";
 import type { ConnectOptions, Session } from "./session.ts";
 import { DEFAULT_CONCURRENCY } from "./transport/requests.ts";
 
@@ -12,7 +12,7 @@ export async function connect(options: ConnectOptions): Promise<Session> {
 
 async function connectLocally(options: ConnectOptions, directory: string): Promise<Session> {
   const { EmbeddedTransport } = await import("./transport/embedded/embedded-transport.ts");
-  const { EmbeddedEngine } = await import("./apply/embedded/embedded-engine.ts");
+  const { EmbeddedEngine } = await import("./engine/embedded/embedded-engine.ts");
   const { sessionId } = new EmbeddedTransport({ directory, root: "/" });
   return {
     id: sessionId,

@@ -1,4 +1,4 @@
-import type { StepResult } from "./apply/engine.ts";
+import type { StepResult } from "./engine/engine.ts";
 import type { Step } from "./plan/plan.ts";
 
 /** What a reconciliation is busy with. Bytes are told of `deliver`, which is a part of `commit`. */

@@ -1,9 +1,9 @@
-import type { StepResult } from "./apply/engine.ts";
+import type { StepResult } from "./engine/engine.ts";
 import type { RunSpec } from "./manifest/manifest.ts";
 import type { Conflict, Plan, Step } from "./plan/plan.ts";
 import type { CommandOutcome } from "./run/run-commands.ts";
-import type { BaseHeader } from "./state/base.ts";
 import type { Counters } from "./transport/transport.ts";
+import type { BaseHeader } from "./tree/base.ts";
 import type { Digest } from "./tree/digest.ts";
 import type { WorkspacePath } from "./tree/workspace-path.ts";
 

@@ -1,4 +1,4 @@
-import type { Engine } from "./apply/engine.ts";
+import type { Engine } from "./engine/engine.ts";
 import type { SessionSpec } from "./manifest/manifest.ts";
 import type { ProgressListener } from "./progress.ts";
 import type { RetryPolicy } from "./transport/retry-policy.ts";

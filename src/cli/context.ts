@@ -13,7 +13,7 @@ import type { ProgressListener } from "../progress.ts";
 import type { ReconcileOptions } from "../reconcile/reconcile-options.ts";
 import { printableOutput } from "../run/printable-output.ts";
 import type { Session } from "../session.ts";
-import { BASE_PATH } from "../state/base.ts";
+import { BASE_PATH } from "../tree/base.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import type { Given } from "./again.ts";

@@ -1,6 +1,6 @@
 import type { AgbSyncError } from "../errors.ts";
 import type { Position } from "../manifest/manifest.ts";
-import type { PathPolicy, PruneScope } from "../plan/policy.ts";
+import type { PathPolicy, PruneScope } from "../manifest/policy.ts";
 import type { Content } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Tree } from "../tree/entry.ts";

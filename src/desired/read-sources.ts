@@ -1,8 +1,9 @@
 import { AgbSyncError, hasCode, messageOf } from "../errors.ts";
+import { ignoreMatcher } from "../manifest/ignore-matcher.ts";
 import type { FileSpec, Manifest, Position, TreeSpec } from "../manifest/manifest.ts";
 import type { Problem } from "../manifest/manifest-error.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
-import type { PathPolicy, PruneScope } from "../plan/policy.ts";
+import type { PathPolicy, PruneScope } from "../manifest/policy.ts";
 import type { Content } from "../tree/content.ts";
 import { memoryContent } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
@@ -14,7 +15,6 @@ import { checkTreeLinks } from "./check-tree-links.ts";
 import type { Desired, EmptyTree } from "./desired.ts";
 import type { FileVersion } from "./file-version.ts";
 import { versionOf } from "./file-version.ts";
-import { ignoreMatcher } from "./ignore-matcher.ts";
 import { localContent, readLocalFile, SourceChangedError } from "./local-file.ts";
 import { isGone, lookAtSource } from "./look-at-source.ts";
 import type { OwnDirectories } from "./own-directories.ts";

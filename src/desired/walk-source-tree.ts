@@ -1,14 +1,14 @@
 import type { Dirent, Stats } from "node:fs";
 import { join, posix, sep } from "node:path";
 import { AgbSyncError, hasErrno, messageOf } from "../errors.ts";
+import type { IgnoreMatcher } from "../manifest/ignore-matcher.ts";
+import { ignoreMatcher } from "../manifest/ignore-matcher.ts";
 import type { TreeSpec } from "../manifest/manifest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { childPath, comparePaths, isStatePath, STATE_DIRECTORY, workspacePathFault } from "../tree/workspace-path.ts";
 import type { FileVersion } from "./file-version.ts";
 import { versionOf } from "./file-version.ts";
 import { GitignoreStack } from "./gitignore-stack.ts";
-import type { IgnoreMatcher } from "./ignore-matcher.ts";
-import { ignoreMatcher } from "./ignore-matcher.ts";
 import { isGone, lookAtSource } from "./look-at-source.ts";
 import type { DirectoryIdentities } from "./own-directories.ts";
 import { EMULATOR_FILE, SESSION_FILE } from "./own-directories.ts";

@@ -1,5 +1,6 @@
 import type { MoveSpec } from "../manifest/manifest.ts";
-import type { BaseChange } from "../state/base.ts";
+import type { PathPolicy } from "../manifest/policy.ts";
+import type { BaseChange } from "../tree/base.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Entry } from "../tree/entry.ts";
 import { sameContent, sameMode } from "../tree/entry.ts";
@@ -11,7 +12,6 @@ import type { Change, DiffInput } from "./diff-trees.ts";
 import { diffTrees } from "./diff-trees.ts";
 import { orderSteps, targetOf } from "./order-steps.ts";
 import type { Plan, Step, Unsupported } from "./plan.ts";
-import type { PathPolicy } from "./policy.ts";
 import { relocate } from "./relocate.ts";
 
 /** Everything a plan depends on. */

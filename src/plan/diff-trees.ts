@@ -1,6 +1,7 @@
 import type { ConflictRule, PruneRule } from "../manifest/manifest.ts";
+import type { PathPolicy } from "../manifest/policy.ts";
 import { plural } from "../plural.ts";
-import type { Base, BaseChange, BaseEntry } from "../state/base.ts";
+import type { Base, BaseChange, BaseEntry } from "../tree/base.ts";
 import type { Digest } from "../tree/digest.ts";
 import { digestOf } from "../tree/digest.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
@@ -8,7 +9,6 @@ import { sameContent, sameMode } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, comparePaths, isBelow } from "../tree/workspace-path.ts";
 import type { Conflict, Standing, Step, Unsupported } from "./plan.ts";
-import type { PathPolicy } from "./policy.ts";
 import type { Settlements } from "./settlements.ts";
 import { settlementAt } from "./settlements.ts";
 

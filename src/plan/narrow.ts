@@ -1,4 +1,4 @@
-import type { Base } from "../state/base.ts";
+import type { Base } from "../tree/base.ts";
 import type { Tree } from "../tree/entry.ts";
 import type { PathSet } from "../tree/path-set.ts";
 import { covers } from "../tree/path-set.ts";

@@ -1,5 +1,5 @@
 import type { MoveSpec } from "../manifest/manifest.ts";
-import type { Base, BaseEntry } from "../state/base.ts";
+import type { Base, BaseEntry } from "../tree/base.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf, isBelow } from "../tree/workspace-path.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname, userInfo } from "node:os";
-import type { CommitResult, Engine, LockRequest, StepResult } from "../apply/engine.ts";
+import type { CommitResult, Engine, LockRequest, StepResult } from "../engine/engine.ts";
 import { hasCode, TransportError, UsageError } from "../errors.ts";
 import { forSession } from "../manifest/for-session.ts";
 import type { Manifest, RunSpec } from "../manifest/manifest.ts";

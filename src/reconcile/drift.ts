@@ -1,10 +1,10 @@
-import type { ScanRequest } from "../apply/engine.ts";
-import { ignoreMatcher } from "../desired/ignore-matcher.ts";
+import type { ScanRequest } from "../engine/engine.ts";
 import { forSession } from "../manifest/for-session.ts";
+import { ignoreMatcher } from "../manifest/ignore-matcher.ts";
 import type { Manifest, RunSpec } from "../manifest/manifest.ts";
 import { owedAmong } from "../run/owed.ts";
 import type { Session } from "../session.ts";
-import type { Base } from "../state/base.ts";
+import type { Base } from "../tree/base.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
 import { sameContent, sameMode } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";

@@ -1,4 +1,4 @@
-import type { StepResult } from "../apply/engine.ts";
+import type { StepResult } from "../engine/engine.ts";
 import { pathsOf } from "../plan/order-steps.ts";
 import { treeAfter } from "../plan/tree-after.ts";
 import type { Digest } from "../tree/digest.ts";

@@ -5,7 +5,7 @@ import { checkDeletions, parseDeleteLimit } from "../plan/check-guards.ts";
 import { pathsOf } from "../plan/order-steps.ts";
 import type { Plan } from "../plan/plan.ts";
 import { plural } from "../plural.ts";
-import type { Base, BaseChange } from "../state/base.ts";
+import type { Base, BaseChange } from "../tree/base.ts";
 import type { Entry, Tree } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { isBelow } from "../tree/workspace-path.ts";

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import type { Engine, LockRequest, StepResult } from "../apply/engine.ts";
+import type { Engine, LockRequest, StepResult } from "../engine/engine.ts";
 import { hasCode } from "../errors.ts";
 import type { RunSpec } from "../manifest/manifest.ts";
 import { owedKey } from "../run/owed.ts";
-import { type BaseHeader, emptyBase, headerOf } from "../state/base.ts";
 import { readLatestBase } from "../state/base-store.ts";
+import { type BaseHeader, emptyBase, headerOf } from "../tree/base.ts";
 import type { Planned } from "./planned.ts";
 import { headerAfter } from "./planned.ts";
 

@@ -1,11 +1,11 @@
-import type { Engine, StepResult } from "../apply/engine.ts";
 import type { Desired } from "../desired/desired.ts";
+import type { Engine, StepResult } from "../engine/engine.ts";
 import type { RunSpec } from "../manifest/manifest.ts";
 import { pathsOf } from "../plan/order-steps.ts";
 import type { Plan } from "../plan/plan.ts";
 import { owedAfter, owedKey } from "../run/owed.ts";
 import type { Workspace } from "../session.ts";
-import type { Base, BaseChange, BaseHeader } from "../state/base.ts";
+import type { Base, BaseChange, BaseHeader } from "../tree/base.ts";
 import type { Tree } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 

@@ -1,4 +1,4 @@
-import type { BeginScanRequest, BegunScan, Engine, ScanRequest, ScanResult } from "../apply/engine.ts";
+import type { BeginScanRequest, BegunScan, Engine, ScanRequest, ScanResult } from "../engine/engine.ts";
 import { GuardError, hasCode, TransportError } from "../errors.ts";
 import type { Workspace } from "../session.ts";
 import type { Known } from "./planned.ts";

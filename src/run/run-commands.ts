@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
-import { ignoreMatcher } from "../desired/ignore-matcher.ts";
 import { AgbSyncError, hasCode, TransportError } from "../errors.ts";
+import { ignoreMatcher } from "../manifest/ignore-matcher.ts";
 import type { RunSpec } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
 import { BackgroundJob } from "../transport/background-job.ts";

@@ -1,8 +1,8 @@
 import type { Transport } from "../transport/transport.ts";
+import type { Base } from "../tree/base.ts";
+import { BASE_PATH, formatBase, parseBase } from "../tree/base.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { statePath } from "../tree/workspace-path.ts";
-import type { Base } from "./base.ts";
-import { BASE_PATH, formatBase, parseBase } from "./base.ts";
 import { inspectState, listState, readState, replaceState, stagedPath } from "./state-file.ts";
 
 /** What is stored as base; `fault` says why a stored one is treated as absent (S17, S31). */

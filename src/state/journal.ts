@@ -1,10 +1,10 @@
 import type { Transport } from "../transport/transport.ts";
+import type { Base, BaseChange, BaseEntry } from "../tree/base.ts";
+import { emptyBase, formatBaseHeader, formatBaseLine, parseRecords, recordsAt, withChanges } from "../tree/base.ts";
 import type { Tree } from "../tree/entry.ts";
 import { sameContent } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { statePath } from "../tree/workspace-path.ts";
-import type { Base, BaseChange, BaseEntry } from "./base.ts";
-import { emptyBase, formatBaseHeader, formatBaseLine, parseRecords, recordsAt, withChanges } from "./base.ts";
 import { readState, replaceState } from "./state-file.ts";
 
 /** Where the journal is kept below the root. */

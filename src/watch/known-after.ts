@@ -1,13 +1,13 @@
-import { changesOf } from "../apply/base-changes.ts";
-import type { StepResult } from "../apply/engine.ts";
 import { changedSource } from "../desired/local-file.ts";
+import { changesOf } from "../engine/base-changes.ts";
+import type { StepResult } from "../engine/engine.ts";
 import { pathsOf } from "../plan/order-steps.ts";
 import type { Step } from "../plan/plan.ts";
 import { treeAfter } from "../plan/tree-after.ts";
 import type { Known, Planned } from "../reconcile/planned.ts";
 import { headerAfter } from "../reconcile/planned.ts";
 import type { ApplyReport } from "../report.ts";
-import { changeBase } from "../state/base.ts";
+import { changeBase } from "../tree/base.ts";
 import { covers } from "../tree/path-set.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { ancestorsOf } from "../tree/workspace-path.ts";

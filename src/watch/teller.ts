@@ -1,4 +1,4 @@
-import type { StepResult } from "../apply/engine.ts";
+import type { StepResult } from "../engine/engine.ts";
 import type { Conflict, Step } from "../plan/plan.ts";
 import type { Drift } from "../reconcile/drift.ts";
 import { Told } from "./told.ts";

@@ -1,6 +1,5 @@
 import { basename, dirname, join } from "node:path";
 import type { Desired } from "../desired/desired.ts";
-import { ignoreMatcher } from "../desired/ignore-matcher.ts";
 import { isGone } from "../desired/look-at-source.ts";
 import type { OwnDirectories } from "../desired/own-directories.ts";
 import { identitiesOf } from "../desired/own-directories.ts";
@@ -9,6 +8,7 @@ import { SourceCache } from "../desired/source-cache.ts";
 import type { SourceWalk, WalkOnly } from "../desired/walk-source-tree.ts";
 import { walkSourceTree } from "../desired/walk-source-tree.ts";
 import { AgbSyncError, hasCode } from "../errors.ts";
+import { ignoreMatcher } from "../manifest/ignore-matcher.ts";
 import type { Manifest, TreeSpec } from "../manifest/manifest.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 import { childPath, isBelow, parentPath } from "../tree/workspace-path.ts";

@@ -1,9 +1,9 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { StepResult } from "../../src/apply/engine.ts";
 import type { Ink } from "../../src/cli/ink.ts";
 import { isIncomplete, renderReport } from "../../src/cli/render-report.ts";
+import type { StepResult } from "../../src/engine/engine.ts";
 import type { Step } from "../../src/plan/plan.ts";
 import type { ApplyReport } from "../../src/report.ts";
 import { digestOf } from "../../src/tree/digest.ts";

@@ -2,12 +2,11 @@ import { execFileSync } from "node:child_process";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { prunesOf } from "../../src/apply/find-records.ts";
-import { parseReport } from "../../src/apply/shell/parse-report.ts";
-import { parseScan } from "../../src/apply/shell/parse-scan.ts";
+import { prunesOf } from "../../src/engine/find-records.ts";
+import { parseReport } from "../../src/engine/shell/parse-report.ts";
+import { parseScan } from "../../src/engine/shell/parse-scan.ts";
 import { AgbSyncError } from "../../src/errors.ts";
 import { interpolate } from "../../src/manifest/interpolate.ts";
-import { emptyBase, formatBase, parseBase } from "../../src/state/base.ts";
 import { parseTicket } from "../../src/state/lock.ts";
 import { errorOf, parseEnvelope } from "../../src/transport/agb/parse-envelope.ts";
 import { parseStat } from "../../src/transport/agb/shell-files.ts";
@@ -16,6 +15,7 @@ import { serialisedBytes, textChunks } from "../../src/transport/agb/text-chunks
 import { parseFileInfo, parseListing } from "../../src/transport/agb/tool-files.ts";
 import { runMarked } from "../../src/transport/run-marked.ts";
 import { quoteForShell } from "../../src/transport/shell-quote.ts";
+import { emptyBase, formatBase, parseBase } from "../../src/tree/base.ts";
 
 const runs = { numRuns: Number(process.env["FUZZ_RUNS"] ?? 300) };
 const signal = new AbortController().signal;

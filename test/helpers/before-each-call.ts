@@ -1,4 +1,4 @@
-import { StepsEngine } from "../../src/apply/steps-engine.ts";
+import { StepsEngine } from "../../src/engine/steps/steps-engine.ts";
 import type { Session } from "../../src/session.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { withWorkspace } from "./with-workspace.ts";

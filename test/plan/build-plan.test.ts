@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { emptyBase } from "../../src/state/base.ts";
+import { emptyBase } from "../../src/tree/base.ts";
 import type { Tree } from "../../src/tree/entry.ts";
 import { treeDigest } from "../../src/tree/tree-digest.ts";
 import { anyTree, baseOf, carryOut, directory, file, link, planFor, treeOf } from "../helpers/trees.ts";

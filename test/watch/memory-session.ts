@@ -1,11 +1,11 @@
-import { changesOf } from "../../src/apply/base-changes.ts";
-import type { Engine, StepResult } from "../../src/apply/engine.ts";
+import { changesOf } from "../../src/engine/base-changes.ts";
+import type { Engine, StepResult } from "../../src/engine/engine.ts";
 import { TransportError } from "../../src/errors.ts";
 import { treeAfter } from "../../src/plan/tree-after.ts";
 import type { Session } from "../../src/session.ts";
-import type { Base } from "../../src/state/base.ts";
-import { changeBase, emptyBase } from "../../src/state/base.ts";
 import type { Transport } from "../../src/transport/transport.ts";
+import type { Base } from "../../src/tree/base.ts";
+import { changeBase, emptyBase } from "../../src/tree/base.ts";
 import type { Tree } from "../../src/tree/entry.ts";
 
 /** What the service answers while it cannot be reached. */

@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { CommitRequest, Engine } from "../../src/apply/engine.ts";
 import { connect } from "../../src/connect.ts";
+import type { CommitRequest, Engine } from "../../src/engine/engine.ts";
 import type { Manifest } from "../../src/manifest/manifest.ts";
 import type { Step } from "../../src/plan/plan.ts";
 import type { Session } from "../../src/session.ts";

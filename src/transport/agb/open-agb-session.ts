@@ -1,5 +1,5 @@
-import { ShellEngine } from "../../apply/shell/shell-engine.ts";
-import { StepsEngine } from "../../apply/steps-engine.ts";
+import { ShellEngine } from "../../engine/shell/shell-engine.ts";
+import { StepsEngine } from "../../engine/steps/steps-engine.ts";
 import { TransportError, UsageError } from "../../errors.ts";
 import type { ConnectOptions, Session, Workspace } from "../../session.ts";
 import { DEFAULT_CONCURRENCY, Requests } from "../requests.ts";
