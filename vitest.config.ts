@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 const all = "test/**/*.test.ts";
-/** Files in which a part of a long series is tried; see test/helpers/tries-all.ts. */
-const longSeries = /tries-all\.ts|FUZZ_RUNS/;
+/** Files in which a part of a long series is tried, or not every kind of session; see test/helpers/tries-all.ts. */
+const longSeries = /tries-all\.ts|helpers\/kinds\.ts|FUZZ_RUNS/;
 const hasLongSeries = (file: string) => file.endsWith(".test.ts") && longSeries.test(readFileSync(file, "utf8"));
 const isExhaustive = process.env["EXHAUSTIVE"] === "1";
 

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -189,7 +189,9 @@ describe("agb-sync", () => {
 
   it.each(["quickstart", "python-agent", "ci"])("applies the example %s twice", async (name) => {
     const cwd = temporaryDirectory();
-    const manifest = join(examples, name, "agb-sync.yaml");
+    // A copy: the files of the session lie beside the manifest.
+    cpSync(join(examples, name), join(cwd, name), { recursive: true });
+    const manifest = join(name, "agb-sync.yaml");
     const env = { API_TOKEN: "t", OPENAI_API_KEY: "t", GITHUB_SHA: "0a1b", CI: "true" };
     const first = await run(["apply", manifest, "--local", "--yes"], { cwd, env });
     expect([first.code, first.stdout]).toEqual([0, expect.stringMatching(/Applied: \d+ created/)]);

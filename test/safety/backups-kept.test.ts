@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import { run, start } from "../helpers/cli.ts";
 import { openOn } from "../helpers/kinds.ts";
-import { triesAll } from "../helpers/tries-all.ts";
+import { thorough } from "../helpers/tries-all.ts";
 import { layOut, temporaryDirectory } from "../helpers/workspace.ts";
 
 /** What a child's clock says: as many milliseconds away from the truth as the environment has it. */
@@ -78,6 +78,9 @@ function textsBelow(directory: string): readonly string[] {
   });
 }
 
+/** `APPLIES=1000` is a quarter of an hour for each kind of session. */
+const longest = (rounds: number) => Number(process.env["APPLIES"] ?? thorough(rounds, 60));
+
 const tally: string[] = [];
 afterAll(() => process.stdout.write(`${tally.join("\n")}\n`));
 
@@ -124,7 +127,7 @@ describe.each(kinds)("$name", ({ name, strategy, options, rounds }) => {
         written.push(`theirs ${written.length}`);
         writeFileSync(join(root, path), written.at(-1) ?? "");
       };
-      for (let round = 0; applies < (triesAll ? 1000 : rounds); round += 1) {
+      for (let round = 0; applies < longest(rounds); round += 1) {
         const [label, way] = [`round ${round}`, (round + 1) % 4];
         // A file of its own that a killed apply may have replaced is edited only once the next has gone through.
         const faults: string[] = [];

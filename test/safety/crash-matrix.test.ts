@@ -57,12 +57,12 @@ type Kind = {
 const every = Number(process.env["CRASH_EVERY"] ?? 0);
 const kinds: readonly Kind[] = [
   { name: "batch", strategy: "batch", options: {}, oneOf: every || thorough(3, 1) },
-  { name: "steps with shell", strategy: "steps", options: {}, oneOf: every || thorough(96, 4) },
+  { name: "steps with shell", strategy: "steps", options: {}, oneOf: every || thorough(300, 6) },
   {
     name: "steps without shell",
     strategy: "steps",
     options: { missingTools: ["shell", "run_code"] },
-    oneOf: every || thorough(48, 2),
+    oneOf: every || thorough(120, 3),
   },
 ];
 
