@@ -40,6 +40,7 @@ export type ErrorCode =
   | "TOOL_FAILED"
   // reconciliation
   | "STALE_PLAN"
+  | "STALE_LOCK"
   | "GUARD"
   | "LOCKED"
   | "VERIFY_FAILED"

@@ -1,5 +1,6 @@
 import { styleText } from "node:util";
 import { AgbSyncError } from "../errors.ts";
+import { StaleLockError } from "../lock/lock-differences.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
 import { printable } from "../tree/printable.ts";
 import type { Line } from "./events.ts";
@@ -7,6 +8,7 @@ import { errorLine, headlineOf } from "./events.ts";
 import type { Ink } from "./ink.ts";
 import type { Output } from "./output.ts";
 import { Redactor } from "./redact.ts";
+import { renderLockDifferences } from "./render-lock.ts";
 
 export type ColorChoice = "auto" | "always" | "never";
 export type Paint = "green" | "red" | "yellow" | "cyan" | "bold" | "dim";
@@ -84,6 +86,8 @@ export class Console {
   explain(error: unknown): void {
     const { foreign } = this.ink;
     const say = (text: string) => this.#sayError(text);
+    if (error instanceof StaleLockError)
+      for (const line of renderLockDifferences(error.differences)) say(foreign(line));
     if (error instanceof ManifestError) say(error.message.split("\n").map(foreign).join("\n"));
     say(`${this.paint("red", "error:", process.stderr)} ${foreign(headlineOf(error))}`);
     if (error instanceof ManifestError) {

@@ -42,6 +42,8 @@ export type CommonOptions = {
   readonly allowMassDelete?: boolean;
   readonly maxDelete?: string;
   readonly lockTimeout?: string;
+  /** `--locked`, `--no-locked`; undefined: as the environment asks. */
+  readonly locked?: boolean;
   /** False: `--no-run`. */
   readonly run?: false | readonly string[];
   readonly concurrency?: string;

@@ -1,4 +1,5 @@
 import { AgbSyncError } from "../errors.ts";
+import { StaleLockError } from "../lock/lock-differences.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
 import { plural } from "../plural.ts";
 import type { ProgressEvent } from "../progress.ts";
@@ -49,7 +50,8 @@ export function summaryLine(type: "summary" | "ready" | "cycle", report: ApplyRe
 
 /** The last line of a command that could not do its work. */
 export function errorLine(error: unknown, exitCode: number): Line {
-  return { type: "error", ...factsOf(error), exitCode };
+  const more = error instanceof StaleLockError ? { differences: error.differences } : {};
+  return { type: "error", ...factsOf(error), ...more, exitCode };
 }
 
 /** Something that stands in the way of `watch`, which goes on. */

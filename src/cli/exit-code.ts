@@ -24,7 +24,7 @@ export const exitMeanings: Readonly<Record<(typeof exitCodes)[keyof typeof exitC
   1: "failed, or not complete",
   2: "changes are pending (plan --exit-code, status, verify)",
   3: "conflicts are left",
-  4: "the saved plan no longer holds",
+  4: "the saved plan, or the lock file, no longer holds",
   5: "stopped by a guard before anything was changed",
   64: "wrong usage",
   65: "wrong manifest, or a source is missing",
@@ -55,6 +55,7 @@ const byErrorCode: Partial<Record<ErrorCode, number>> = {
   SESSION_GONE: exitCodes.unreachable,
   SESSION_FAILED: exitCodes.unreachable,
   STALE_PLAN: exitCodes.stale,
+  STALE_LOCK: exitCodes.stale,
   GUARD: exitCodes.guard,
   LOCKED: exitCodes.locked,
 };

@@ -22,7 +22,6 @@ const options: Readonly<Record<string, string>> = {
 const commands: Readonly<Record<string, string>> = {
   pull: "pull is not there yet; with --local the files are on this machine already, apply says where",
   run: "run is not there yet; commands under run: in the manifest are run by agb-sync apply",
-  lock: "lock is not there yet; agb-sync plan --out FILE saves a plan, and agb-sync apply FILE applies exactly that",
   completion: "completion is not there yet",
   push: "agb-sync apply brings the session into the declared state",
   sync: "agb-sync apply does it once, agb-sync watch goes on doing it",

@@ -122,6 +122,12 @@ function addManifestCommands(program: Command, lazily: Lazily): void {
   names(add(program, "validate [manifest]", checks, validate))
     .option("--json", JSON_HELP)
     .action(lazily(async () => (await import("./commands/validate.ts")).run));
+  const lock = ["lock", "lock --check", "lock --update app/package.json"];
+  names(add(program, "lock [manifest]", "pin digests and modes of everything declared in MANIFEST.lock", lock))
+    .option("--check", "write nothing; exit 4 when the lock file is not what the sources are")
+    .option("--update <path...>", "pin anew what is at and below these paths only")
+    .option("--json", JSON_HELP)
+    .action(lazily(async () => (await import("./commands/lock.ts")).run));
   add(program, "schema", "print the JSON schema of manifests", ["schema > manifest.schema.json"]).action(
     lazily(async () => (await import("./commands/schema.ts")).run),
   );
@@ -135,6 +141,7 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     scan,
     rules,
     settlements,
+    locked,
   )
     .alias("diff")
     .option("--diff", "show text changes and conflicts")
@@ -155,6 +162,7 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     rules,
     settlements,
     changes,
+    locked,
   )
     .option("--dry-run", "show the plan and change nothing, as agb-sync plan does")
     .option("--run <name>", "run this command too, due or not; may be repeated", gather)
@@ -313,6 +321,12 @@ function settlements(command: Command): Command {
   return command
     .option("--overwrite <path...>", "settle conflicts at and below these paths: the session's bytes go to a backup")
     .option("--keep <path...>", "settle conflicts at and below these paths: the session's bytes stay");
+}
+
+function locked(command: Command): Command {
+  return command
+    .option("--locked", "refuse what the lock file does not pin; implied by CI=true where there is one")
+    .option("--no-locked", "whatever the lock file says");
 }
 
 function changes(command: Command): Command {

@@ -31,6 +31,8 @@ export type Desired = {
   readonly unreadable: readonly string[];
   /** Where entries stand that need the id of a session; empty but in checks without one, where `digest` then means little. */
   readonly waiting: readonly Position[];
+  /** What templates take from the machine or the session, by the path of the file that they become: `env.X`. */
+  readonly varying: ReadonlyMap<WorkspacePath, readonly string[]>;
   readonly warnings: readonly string[];
   /** What `exclude` and `.gitignore` files left out, directories with all that is in them: not ours to delete (W25). */
   readonly leftOut: PathSet;

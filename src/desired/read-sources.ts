@@ -16,6 +16,7 @@ import type { Desired, EmptyTree } from "./desired.ts";
 import type { FileVersion } from "./file-version.ts";
 import { versionOf } from "./file-version.ts";
 import { localContent, readLocalFile, SourceChangedError } from "./local-file.ts";
+import { lockFileOf } from "./lock-file-of.ts";
 import { isGone, lookAtSource } from "./look-at-source.ts";
 import type { OwnDirectories } from "./own-directories.ts";
 import { identitiesOf } from "./own-directories.ts";
@@ -85,6 +86,7 @@ class SourceReader {
   readonly #warnings: string[] = [];
   readonly #problems: Problem[] = [];
   readonly #waiting: Position[] = [];
+  readonly #varying = new Map<WorkspacePath, readonly string[]>();
   readonly #leftOut = new Set<WorkspacePath>();
   readonly #held = new Set<WorkspacePath>();
   /** The tree that each link comes from, if it is not declared. */
@@ -123,6 +125,7 @@ class SourceReader {
       emptyTrees: this.#emptyTrees,
       unreadable: this.#unreadable,
       waiting: this.#waiting,
+      varying: this.#varying,
       warnings: this.#warnings,
       leftOut: this.#leftOut,
       held: this.#held,
@@ -190,7 +193,13 @@ class SourceReader {
     const { walk } = this.#options;
     try {
       const own = identitiesOf(this.#options.own ?? { sessions: [], caches: [] });
-      return walk?.(spec) ?? walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore), this.#manifest.file, { own });
+      return (
+        walk?.(spec) ??
+        walkSourceTree(spec, ignoreMatcher(this.#manifest.ignore), this.#manifest.file, {
+          own,
+          lockFile: lockFileOf(this.#manifest),
+        })
+      );
     } catch (error) {
       if (this.#options.toleratesMissingTrees !== true || !hasCode(error, "SOURCE_MISSING")) throw error;
       this.#emptyTrees.push({ source: spec.source, path: spec.path, missing: error });
@@ -260,8 +269,9 @@ class SourceReader {
   #readTemplate(path: WorkspacePath, source: Source, declaration: Declaration): void {
     const { holder } = this.#options;
     try {
-      const text = readTemplate(source, this.#manifest.variables);
+      const { text, variesBy } = readTemplate(source, this.#manifest.variables);
       const content = memoryContent(Buffer.from(text), source.sensitive);
+      if (variesBy.length > 0) this.#varying.set(path, variesBy);
       this.#putContent(path, content, declaration, defaultMode(source.version));
     } catch (error) {
       if (hasCode(error, "SESSION_ID_NEEDED") && this.#options.toleratesWaiting === true) {

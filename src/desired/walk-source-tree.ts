@@ -43,6 +43,8 @@ export type WalkOptions = {
   readonly lookAt?: typeof lookAtSource;
   /** Directories that agb-sync keeps for itself: left out wherever they turn up. */
   readonly own?: DirectoryIdentities;
+  /** The lock file of the manifest, an absolute path without links: never part of a tree. */
+  readonly lockFile?: string | undefined;
   /** Why a directory must not be entered; undefined when it may be. */
   readonly bar?: (localPath: string) => string | undefined;
   /** Without it the whole tree is walked. */
@@ -174,6 +176,7 @@ class Walk {
   /** What agb-sync itself keeps, sessions on this machine first of all, which would come back with every apply (S46). */
   #isOwn(door: SourceDoor, child: Dirent, localPath: string): boolean {
     const { name } = child;
+    if (!child.isDirectory() && localPath === this.#options.lockFile) return true;
     if (!child.isDirectory()) return name === SESSION_FILE || name === EMULATOR_FILE;
     const isThere = (inner: string) => statsOrNone(() => door.look(join(name, inner)))?.isFile() === true;
     const isState = name === STATE_DIRECTORY;

@@ -39,7 +39,7 @@ const DEFAULT_RUN_TIMEOUT_MS = 5 * 60_000;
 const LONGEST_SESSION_MS = 30 * 60_000;
 
 /** What stands in the manifest itself: everything but the names that it may use. */
-export type Built = Omit<Manifest, "variables" | "usesSessionId" | "resolve" | "secrets">;
+export type Built = Omit<Manifest, "variables" | "varying" | "usesSessionId" | "resolve" | "secrets">;
 
 /** Turns the written form into the checked one, entry by entry; reports instead of throwing. */
 export function buildManifest(data: ManifestFile, source: ManifestSource, options: ParseOptions): Built {

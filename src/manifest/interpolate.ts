@@ -23,6 +23,8 @@ export type Interpolation = {
   /** The values that were put in, for redaction. */
   readonly values: readonly string[];
   readonly usesSessionId: boolean;
+  /** What of it differs by machine or session: `env.X`, `session.id`. Variables are named by what they are made from. */
+  readonly variesBy: readonly string[];
   /** It needs the session's id, which is not known: `text` is what was written, and no value of anything. */
   readonly isWaiting: boolean;
 };
@@ -43,6 +45,7 @@ export function interpolate(text: string, variables: Variables): Interpolation {
   const parts: string[] = [];
   const faults: InterpolationFault[] = [];
   const values: string[] = [];
+  const variesBy = new Set<string>();
   let usesSessionId = false;
   let isWaiting = false;
   let position = 0;
@@ -73,6 +76,7 @@ export function interpolate(text: string, variables: Variables): Interpolation {
     else {
       usesSessionId ||= found.isSessionId;
       isWaiting ||= found.value === undefined;
+      for (const name of found.variesBy) variesBy.add(name);
       if (found.value !== undefined) {
         push(found.value);
         values.push(found.value);
@@ -85,7 +89,7 @@ export function interpolate(text: string, variables: Variables): Interpolation {
     const message = `the result is longer than ${MAX_RESULT} characters`;
     faults.push({ code: "BAD_EXPRESSION", start: 0, end: text.length, message, hint: "send large content as it is" });
   }
-  return { text: isWaiting ? text : parts.join(""), faults, values, usesSessionId, isWaiting };
+  return { text: isWaiting ? text : parts.join(""), faults, values, usesSessionId, variesBy: [...variesBy], isWaiting };
 }
 
 /** Where the `}` of the expression at `start` is, expressions in its default counted; -1 if there is none. */
@@ -120,7 +124,11 @@ export function interpolateTemplate({ file, text, sensitive }: Template, variabl
 }
 
 /** Without a value: it waits for the session's id. */
-type Found = { readonly value: string | undefined; readonly isSessionId: boolean };
+type Found = {
+  readonly value: string | undefined;
+  readonly isSessionId: boolean;
+  readonly variesBy: readonly string[];
+};
 type Fault = Omit<InterpolationFault, "start" | "end">;
 
 const expressionPattern = /^\s*(vars|env|session)\.([A-Za-z_][A-Za-z0-9_.-]*)\s*(:?-.*)?$/s;
@@ -136,7 +144,8 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
     };
   }
   const [, space = "", written = "", operator = ""] = match;
-  if (waits(space, written, operator, variables)) return { value: undefined, isSessionId: true };
+  if (waits(space, written, operator, variables))
+    return { value: undefined, isSessionId: true, variesBy: ["session.id"] };
   const { name, value, otherwise, replacesEmpty } = split(space, written, operator, variables);
   if (otherwise?.includes("${") === true) {
     return {
@@ -153,9 +162,12 @@ function evaluate(expression: string, variables: Variables): Found | Fault {
     };
   }
   if (value !== undefined && (value !== "" || otherwise === undefined || !replacesEmpty)) {
-    return { value, isSessionId: space === "session" || (space === "vars" && isBound(name, variables)) };
+    const isSessionId = space === "session" || (space === "vars" && isBound(name, variables));
+    return { value, isSessionId, variesBy: variedBy(space, name, variables) };
   }
-  if (otherwise !== undefined) return { value: otherwise, isSessionId: false };
+  if (otherwise !== undefined) {
+    return { value: otherwise, isSessionId: false, variesBy: variedBy(space, name, variables) };
+  }
   return {
     code: "UNDEFINED_NAME",
     message: `${space}.${shortened(name)} is not defined`,
@@ -202,6 +214,11 @@ function lookUp(space: string, name: string, variables: Variables): string | und
   if (space === "vars") return has(variables.vars);
   if (space === "env") return has(variables.env) ?? has(variables.envFiles?.().values ?? {});
   return name === "id" ? variables.sessionId : undefined;
+}
+
+/** What another machine or session may have another value for. */
+function variedBy(space: string, name: string, { varsVaryBy }: Variables): readonly string[] {
+  return space === "vars" ? (varsVaryBy?.get(name) ?? []) : [`${space}.${name}`];
 }
 
 /** Whether a variable is made from the session's id, whether that is known or not. */

@@ -73,7 +73,7 @@ export class ManifestSource {
   }
 
   /** Interpolates every scalar value but those of `vars` in place; `onScalar` lets the caller find secrets. */
-  interpolate(variables: Variables, onScalar: (keys: Keys, result: Interpolation) => void): void {
+  interpolate(variables: Variables, onScalar: (keys: Keys, result: Interpolation, written: string) => void): void {
     const walk = (node: unknown, keys: Keys): void => {
       if (isMap(node)) {
         for (const { key, value } of node.items) walk(value, [...keys, keyName(key) ?? ""]);
@@ -81,7 +81,7 @@ export class ManifestSource {
         node.items.forEach((item, index) => walk(item, [...keys, index]));
       } else if (isScalar(node) && typeof node.value === "string" && node.value.includes("${") && keys[0] !== "vars") {
         const result = interpolate(node.value, variables);
-        onScalar(keys, result);
+        onScalar(keys, result, node.value);
         this.replace(keys, node.value, result);
       }
     };

@@ -77,6 +77,19 @@ export type RunSpec = {
 
 export type PullSpec = { readonly path: WorkspacePath; readonly to: string; readonly at: Position };
 
+/** A text of the manifest that differs by machine or session. */
+export type Varying = {
+  /** Such as `files`, or `root`. */
+  readonly section: string;
+  /** Where the entry stands that it belongs to; the text itself where it belongs to none. */
+  readonly at: Position;
+  /** The key in that entry, such as `content`; what is in a list or a mapping has the key of that. */
+  readonly key: string;
+  readonly names: readonly string[];
+  /** The text before anything was put into it. */
+  readonly written: string;
+};
+
 /** A manifest after interpolation and every check that needs no session: what the rest of agb-sync works from. */
 export type Manifest = {
   /** As shown in messages: the path as given, or `<stdin>`. */
@@ -100,6 +113,8 @@ export type Manifest = {
   readonly pull: readonly PullSpec[];
   /** What `${vars.…}` means; templates use it too. */
   readonly variables: Variables;
+  /** Texts whose values another machine or session may have otherwise; templates apart. */
+  readonly varying: readonly Varying[];
   /** `${session.id}` occurs somewhere in the manifest itself; templates apart. */
   readonly usesSessionId: boolean;
   /** The same manifest with the id of a session in it, there when it uses one; to be used by way of `forSession` only. */
@@ -126,6 +141,8 @@ export type Variables = {
   readonly envFiles?: () => EnvFiles;
   /** Undefined while no session is known. */
   readonly sessionId?: string;
+  /** What the values in `vars` are made from that differs by machine or session, such as `env.X`. */
+  readonly varsVaryBy?: ReadonlyMap<string, readonly string[]>;
   /** The names in `vars` whose values hold the session's id; while it is not known they have none. */
   readonly ofSession?: ReadonlySet<string>;
 };

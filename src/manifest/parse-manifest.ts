@@ -3,7 +3,7 @@ import { buildManifest } from "./build-manifest.ts";
 import { checkPaths } from "./check-paths.ts";
 import { checkShape, correctKeys } from "./check-shape.ts";
 import { interpolate } from "./interpolate.ts";
-import type { Manifest, Variables } from "./manifest.ts";
+import type { Manifest, Variables, Varying } from "./manifest.ts";
 import { ManifestError } from "./manifest-error.ts";
 import type { ManifestFile } from "./manifest-file.ts";
 import { ManifestSource } from "./manifest-source.ts";
@@ -22,9 +22,11 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
   const { variables, ...read } = readVariables(source, options);
   let { usesSessionId } = read;
   const valuesAt = new Map<string, readonly string[]>();
-  source.interpolate(variables, (keys, result) => {
+  const varying: Varying[] = [];
+  source.interpolate(variables, (keys, result, written) => {
     valuesAt.set(keys.join("/"), result.values);
     usesSessionId ||= result.usesSessionId;
+    if (result.variesBy.length > 0) varying.push(varyingAt(source, keys, result.variesBy, written));
     if (result.usesSessionId && keys[0] === "session") reportOwnId(source, keys);
   });
   const data = checkShape(source);
@@ -33,6 +35,7 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
   const manifest: Manifest = {
     ...buildManifest(data, source, options),
     variables,
+    varying,
     usesSessionId,
     // What is wrong with a local source was told the first time.
     ...(usesSessionId ? { resolve: (sessionId) => parseManifest(text, { ...others, sessionId }) } : {}),
@@ -41,6 +44,13 @@ export function parseManifest(text: string, options: ParseOptions): Manifest {
   checkPaths(manifest, source);
   if (source.problems.length > 0) throw new ManifestError(source.problems);
   return manifest;
+}
+
+function varyingAt(source: ManifestSource, keys: Keys, names: readonly string[], written: string): Varying {
+  const [section = "", second] = keys;
+  const isInList = typeof second === "number";
+  const at = source.positionOf(isInList ? keys.slice(0, 2) : keys);
+  return { section: String(section), at, key: String((isInList ? keys[2] : second) ?? ""), names, written };
 }
 
 /** What a session is found by or created with cannot hold the id that it gets by that. */
@@ -55,12 +65,14 @@ function readVariables(source: ManifestSource, options: ParseOptions): Pick<Mani
   // Without a prototype: `__proto__` is a name like any other.
   const vars: Record<string, string> = Object.assign(Object.create(null), given);
   const ofSession = new Set<string>();
+  const varsVaryBy = new Map<string, readonly string[]>();
   const variables: Variables = {
     vars,
     env,
     ...(envFiles === undefined ? {} : { envFiles }),
     ...(sessionId === undefined ? {} : { sessionId }),
     ofSession,
+    varsVaryBy,
   };
   const names = source.tree.keysAt(["vars"]);
   const hint = "a variable may use the environment and the variables above it";
@@ -77,6 +89,7 @@ function readVariables(source: ManifestSource, options: ParseOptions): Pick<Mani
     );
     source.replace(["vars", name], text, { ...result, faults });
     if (result.usesSessionId) ofSession.add(name);
+    varsVaryBy.set(name, result.variesBy);
     if (!result.isWaiting) vars[name] = result.text;
   }
   return { variables, usesSessionId: ofSession.size > 0 };

@@ -62,7 +62,11 @@ export async function makePlan(
       ? beginScan(workspace, strategy, { ignorePatterns: manifest.ignore, cacheDirectory })
       : undefined;
   const [desired, features] = await Promise.all([
-    phase("sources", () => options.sources ?? readLocalSources(manifest, options, ours)),
+    phase("sources", async () => {
+      const read = await (options.sources ?? readLocalSources(manifest, options, ours));
+      options.onSources?.(manifest, read);
+      return read;
+    }),
     transport.features(options.signal),
   ]).catch((error: unknown) => {
     begun?.discard();

@@ -1,6 +1,6 @@
 import type { Desired } from "../desired/desired.ts";
 import type { AgbSyncError } from "../errors.ts";
-import type { ConflictRule } from "../manifest/manifest.ts";
+import type { ConflictRule, Manifest } from "../manifest/manifest.ts";
 import type { Settlements } from "../plan/settlements.ts";
 import type { ProgressListener } from "../progress.ts";
 
@@ -44,6 +44,8 @@ export type ReconcileOptions = {
   readonly run?: readonly string[];
   /** Keys of owed commands that have run to their end meanwhile (watch): base strikes them out. */
   readonly commandsDone?: ReadonlySet<string>;
+  /** Looks at what is desired, for this session, whenever a plan is to be made of it; what it throws ends that. */
+  readonly onSources?: (manifest: Manifest, desired: Desired) => void;
   readonly onEvent?: ProgressListener;
   readonly signal: AbortSignal;
 };

@@ -1,5 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import type { Desired } from "../desired/desired.ts";
+import { lockFileOf } from "../desired/lock-file-of.ts";
 import { isGone } from "../desired/look-at-source.ts";
 import type { OwnDirectories } from "../desired/own-directories.ts";
 import { identitiesOf } from "../desired/own-directories.ts";
@@ -268,7 +269,8 @@ export class WatchedSources {
   #walk(manifest: Manifest, tree: TreeSpec, only?: WalkOnly): SourceWalk {
     const { look: lookAt, bar } = this.#pinned;
     const own = identitiesOf(this.#options.own());
-    const options = { holder: this.#options.held, own, lookAt, bar, ...(only === undefined ? {} : { only }) };
+    const lockFile = lockFileOf(manifest);
+    const options = { holder: this.#options.held, own, lockFile, lookAt, bar, ...(only === undefined ? {} : { only }) };
     return walkSourceTree(tree, ignoreMatcher(manifest.ignore), manifest.file, options);
   }
 

@@ -86,7 +86,7 @@ describe("a mistake on the command line", () => {
       expect.stringMatching(/^error: unknown command 'pull'\nhint: pull is not there yet; .*\n\(agb-sync --help/),
     ],
     ["run", expect.stringMatching(/hint: run is not there yet; .*agb-sync apply/)],
-    ["help lock", expect.stringMatching(/hint: lock is not there yet; .*plan --out/)],
+    ["help completion", expect.stringMatching(/hint: completion is not there yet/)],
     ["completion --help", expect.stringMatching(/hint: completion is not there yet/)],
     ["deploy", expect.stringMatching(/hint: agb-sync apply /)],
     ["watch --dry-run", expect.stringMatching(/unknown option '--dry-run'\nhint: agb-sync plan /)],

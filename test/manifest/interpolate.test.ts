@@ -92,6 +92,7 @@ describe("interpolation", () => {
       faults: [],
       values: text.includes("vars.a") ? ["one"] : [],
       usesSessionId: true,
+      variesBy: ["session.id"],
       isWaiting: true,
     });
     const known = { ...variables, ofSession, sessionId: "s", vars: { ...variables.vars, of: "<s>" } };

@@ -16,6 +16,8 @@ import { askAboutPlan } from "../ask-about-plan.ts";
 import type { CommonOptions, Context, Progress } from "../context.ts";
 import { summaryLine } from "../events.ts";
 import { exitCodes } from "../exit-code.ts";
+import type { LockGuard } from "../lock-guard.ts";
+import { lockGuard } from "../lock-guard.ts";
 import { renderCosts } from "../phase-costs.ts";
 import { renderPlan } from "../render-plan.ts";
 import { codeOf, isIncomplete, renderReport, UNFINISHED } from "../render-report.ts";
@@ -26,6 +28,7 @@ type Options = CommonOptions & {
   readonly yes?: boolean;
   readonly saved?: SavedPlan;
   readonly sources?: Promise<Desired>;
+  readonly guard?: LockGuard;
   /** What was decided at the terminal. */
   readonly settlements?: Settlements;
 };
@@ -47,11 +50,16 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const path = resumed?.manifest ?? named;
   const options = resumed?.options ?? wished;
   let manifest = await context.loadManifestFor(path, options);
+  const guard = lockGuard(context, path, options);
+  const checked = await guard?.check(manifest);
   const startedMs = performance.now();
   // Read while the session is reached or created; what is wrong with them is told once there is one. A local session is
   // there at once, and listed meanwhile.
   const isEarly = !manifest.usesSessionId && options.local === undefined;
-  const early = isEarly ? readLocalSources(manifest, context.sourceOptions(options)) : undefined;
+  const early =
+    checked === undefined && isEarly
+      ? readLocalSources(manifest, context.sourceOptions(options))
+      : checked && Promise.resolve(checked);
   early?.catch(() => undefined);
   const progress = context.progress(options);
   const session = await context.connect(manifest, options, true);
@@ -71,6 +79,7 @@ export async function run(context: Context, given?: string, own: Options = {}): 
       ...(own.yes === true || saved !== undefined ? { yes: true } : {}),
       ...(saved === undefined ? {} : { saved }),
       ...(sources === undefined ? {} : { sources }),
+      ...(guard === undefined ? {} : { guard }),
     });
     if (ended === undefined) return exitCodes.failed;
     const { report, told } = ended;
@@ -161,7 +170,11 @@ async function reconcile(
 
 /** Options, and what was decided since: that wins. */
 function settingsOf(context: Context, options: Options, progress: Progress): ReconcileOptions {
-  const settings = context.reconcileOptions(options, progress.onEvent);
+  const { guard } = options;
+  const settings = {
+    ...context.reconcileOptions(options, progress.onEvent),
+    ...(guard === undefined ? {} : { onSources: guard.onSources }),
+  };
   if (options.settlements === undefined) return settings;
   return { ...settings, settlements: new Map([...(settings.settlements ?? []), ...options.settlements]) };
 }

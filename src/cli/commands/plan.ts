@@ -8,6 +8,7 @@ import { printable } from "../../tree/printable.ts";
 import { settleHints } from "../again.ts";
 import type { CommonOptions, Context } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
+import { lockGuard } from "../lock-guard.ts";
 import { noSession } from "../no-session.ts";
 import { hiddenIn, publicPlan } from "../public-plan.ts";
 import { renderPlan } from "../render-plan.ts";
@@ -21,12 +22,17 @@ export async function run(context: Context, given?: string, own: Options = {}): 
   const { console } = context;
   context.listenForSignals();
   let manifest = await context.loadManifestFor(path, options);
+  const guard = lockGuard(context, path, options);
+  await guard?.check(manifest);
   const { session, missing } = await reach(context, manifest, options);
   if (missing !== undefined && own.out !== undefined) throw missing;
   try {
     if (missing === undefined) manifest = context.forSession(manifest, session.id);
     const progress = context.progress({ ...options, json: false });
-    const made = await makePlan(manifest, session, context.reconcileOptions(options, progress.onEvent));
+    const made = await makePlan(manifest, session, {
+      ...context.reconcileOptions(options, progress.onEvent),
+      ...(guard === undefined ? {} : { onSources: guard.onSources }),
+    });
     progress.clear();
     const planned = missing === undefined ? made : withWarning(made, missing);
     const { plan } = planned;
