@@ -25,7 +25,8 @@ export type MarkedRequest = Omit<ShellRequest, "check" | "what"> & {
 
 /**
  * Runs a command whose standard output is ASCII, and believes it only with our own end marker, its status and its byte
- * count behind it (S39). Gives that output.
+ * count behind it (S39). Gives that output. The reason of a failure comes behind the marker: not every form of an answer
+ * has a place for it.
  * @throws {TransportError} `BAD_ANSWER` without the marker; by the text of stderr when the command failed.
  */
 export async function runMarked(
@@ -35,24 +36,33 @@ export async function runMarked(
   signal: AbortSignal,
 ): Promise<string> {
   const marker = `agb-sync-${randomBytes(9).toString("hex")}`;
-  const command = `export LC_ALL=C\nout=$( (\n${request.command}\n) )\nst=$?\nprintf '%s\\n%s %s %s\\n' "$out" ${marker} "$st" "\${#out}"`;
+  const command = `export LC_ALL=C
+exec 3>&1
+err=$( {
+out=$( (
+${request.command}
+) 2>&4 3>&- 4>&- )
+st=$?
+printf '%s\\n%s %s %s\\n' "$out" ${marker} "$st" "\${#out}" >&3
+exit "$st"
+} 4>&1 ) || printf '%s\\n' "$err"`;
   const wholeIn = ({ stdout }: ShellResult) => {
-    const match = new RegExp(`^([\\s\\S]*)\\n${marker} (\\d+) (\\d+)\\s*$`).exec(stdout);
+    const match = new RegExp(`^([\\s\\S]*)\\n${marker} (\\d+) (\\d+)[ \\t\\r]*(?:\\n([\\s\\S]*))?$`).exec(stdout);
     const output = match?.[1] ?? "";
     if (match === null || output.length !== Number(match[3])) {
       throw new TransportError("BAD_ANSWER", `${what}: the answer of the shell is cut short`, { retryable: true });
     }
-    return { output, status: match[2] ?? "" };
+    return { output, status: match[2] ?? "", reason: match[4] ?? "" };
   };
   const check = request.mustBeWhole === true ? { check: (result: ShellResult) => void wholeIn(result) } : {};
   const result = await shell({ what, ...request, command, ...check }, signal);
-  const { output, status } = wholeIn(result);
+  const { output, status, reason } = wholeIn(result);
   if (status === "0") return output;
-  const code = codeOfStderr(result.stderr);
+  const code = codeOfStderr(reason);
   const hint = hints[code];
   throw new TransportError(
     code,
-    `${what}: ${shorten(result.stderr) || `status ${status}`}`,
+    `${what}: ${shorten(reason) || `status ${status}`}`,
     hint === undefined ? {} : { hint },
   );
 }

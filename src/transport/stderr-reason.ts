@@ -11,6 +11,7 @@ export const reasons: readonly (readonly [RegExp, ErrorCode])[] = [
   // Of files only: a server, a tool or a context that is not found says nothing about the path.
   [/no such file|enoent|directory nonexistent/i, "NOT_FOUND"],
   [/\b(?:file|path|directory|folder|source)\W+(?:is |was )?not found/i, "NOT_FOUND"],
+  [/\bnot found\W+(?:the )?(?:file|path|directory|folder)\b/i, "NOT_FOUND"],
   [/(?:^|\b(?:file|path|directory|folder|source))\W*does not exist/i, "NOT_FOUND"],
   [/file exists|already exists|eexist/i, "ALREADY_EXISTS"],
 ];

@@ -13,7 +13,8 @@ const commandTools = new Set(["shell", "run_code"]);
  * `, error: ` once `names`, as they were sent, are taken out (protocol §5.4).
  */
 export function codeOfToolText(tool: string, text: string, names: readonly string[]): ErrorCode {
-  const bare = withoutNames(text, names);
+  // A word stands for them: what is said of a path says nothing of the tool, a server or the session.
+  const bare = withoutNames(text, names, commandTools.has(tool) ? "" : "path");
   const at = bare.lastIndexOf(", error: ");
   const reason = at < 0 ? bare : bare.slice(at + ", error: ".length);
   const isTimeout =
@@ -38,10 +39,10 @@ export function isUnknownTool(tool: string, text: string): boolean {
   return new RegExp(patterns.join("|"), "i").test(text);
 }
 
-/** `text` without the names in it. Longest first: one name may begin with another. */
-export function withoutNames(text: string, names: readonly string[]): string {
+/** `text` with `word` for the names in it. Longest first: one name may begin with another. */
+export function withoutNames(text: string, names: readonly string[], word = ""): string {
   return names
     .filter((name) => name !== "")
     .toSorted((one, other) => other.length - one.length)
-    .reduce((left, name) => left.replaceAll(name, ""), text);
+    .reduce((left, name) => left.replaceAll(name, () => word), text);
 }

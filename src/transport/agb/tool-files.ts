@@ -255,12 +255,13 @@ export function parseFileInfo(text: string): Entry {
     const colon = line.indexOf(":");
     if (colon > 0) fields.set(line.slice(0, colon).trim(), line.slice(colon + 1).trim());
   }
-  if (fields.get("isDirectory") === "true") return { kind: "directory" };
+  const word = (name: string) => fields.get(name)?.toLowerCase();
+  if (word("isDirectory") === "true") return { kind: "directory" };
   const size = fields.get("size") ?? "";
-  if (fields.get("isDirectory") !== "false" || !/^\d{1,15}$/.test(size)) {
+  if (word("isDirectory") !== "false" || !/^\d{1,15}$/.test(size)) {
     throw new TransportError("BAD_ANSWER", "get_file_info: the answer says neither size nor kind", { retryable: true });
   }
-  return fields.get("isFile") === "false" ? { kind: "special" } : { kind: "file", sizeBytes: Number(size) };
+  return word("isFile") === "false" ? { kind: "special" } : { kind: "file", sizeBytes: Number(size) };
 }
 
 function alreadyExists(path: string): TransportError {
