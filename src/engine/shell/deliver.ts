@@ -5,8 +5,8 @@ import { workspacePath } from "../../tree/workspace-path.ts";
 import type { Archive } from "./archive.ts";
 import type { Delivery } from "./commit-script.ts";
 
-/** What rides inside the commit command: the rest of the message is its script, some 17 kB with long names. */
-const INLINE_BYTES = 26_000;
+/** What rides inside the commit command: the rest of the message is its programs, some 26 kB as JSON. */
+export const INLINE_BYTES = 23_000;
 /** Bytes of the archive in one part, and how many parts are still cheaper than an upload's four calls. */
 const PART_BYTES = 42_000;
 const PARTS_BEFORE_UPLOAD = 4;

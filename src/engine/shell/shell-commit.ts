@@ -1,10 +1,8 @@
-import { posix } from "node:path";
 import { hasCode, TransportError } from "../../errors.ts";
 import { backupTime } from "../../state/backup-names.ts";
 import { ticketStart } from "../../state/lock.ts";
 import { sleepOrAbort, systemClock } from "../../transport/retry-policy.ts";
 import { NO_SPACE_HINT, runMarked, shellOf } from "../../transport/run-marked.ts";
-import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { Base, BaseChange } from "../../tree/base.ts";
 import { formatBaseHeader } from "../../tree/base.ts";
@@ -13,7 +11,7 @@ import type { CommitRequest } from "../engine.ts";
 import type { Archive } from "./archive.ts";
 import type { CommitOps } from "./commit-ops.ts";
 import { commitOps } from "./commit-ops.ts";
-import { commitCommand, enterStage, stageOf, stopCommand } from "./commit-script.ts";
+import { type CommitPlace, clearCommand, commitCommand, enterStage, stageOf, stopCommand } from "./commit-script.ts";
 import { type Delivered, deliver, isForUpload } from "./deliver.ts";
 import type { Dialect } from "./dialect.ts";
 import {
@@ -89,6 +87,11 @@ class ShellCommit {
     this.#lists = listsFor(this.#ops, this.#staged, changed, this.#next, `.agb-sync/stage/${request.applyId}`);
   }
 
+  get #place(): CommitPlace {
+    const { transport, request } = this.#input;
+    return { root: transport.root, applyId: request.applyId, isFresh: this.#isFresh };
+  }
+
   async run(signal: AbortSignal): Promise<ShellCommitOutcome> {
     const { transport, mayUpload } = this.#input;
     const isLarge = isForUpload(this.#staged.reduce((sum, { content }) => sum + content.sizeBytes, 0));
@@ -137,8 +140,7 @@ class ShellCommit {
   }
 
   async #makeStage(signal: AbortSignal): Promise<void> {
-    const { transport, request } = this.#input;
-    await this.#ask(enterStage(transport.root, request.applyId, this.#isFresh), "make the stage", signal);
+    await this.#ask(enterStage(this.#place), "make the stage", signal);
   }
 
   /**
@@ -146,14 +148,8 @@ class ShellCommit {
    * for the next apply, which rescues it. True when the disk is full.
    */
   async #clearStage(delivery?: Delivered): Promise<boolean> {
-    const { transport, request } = this.#input;
     const upload = delivery?.how.kind === "upload" ? delivery.how.path : undefined;
-    const rest = upload === undefined ? "" : `\nrm -rf ${quoteForShell(posix.dirname(upload))}`;
-    const stage = stageOf(transport.root, request.applyId, this.#isFresh);
-    const command = `(cd -P ${quoteForShell(stage)} 2>/dev/null || exit 0
-{ head -c 20000 /dev/zero >space; } 2>/dev/null || echo full
-rm -rf space part-* archive t n-*
-[ -s pid ] || { cd .. && rm -rf ${quoteForShell(stage)}; })${rest}`;
+    const command = clearCommand(this.#place, upload);
     try {
       return (await this.#ask(command, "clear the stage", AbortSignal.timeout(TIDY_MS))) === "full";
     } catch {
@@ -164,12 +160,11 @@ rm -rf space part-* archive t n-*
 
   async #deliver(archive: Archive, made: Promise<void> | undefined, signal: AbortSignal): Promise<Delivered> {
     const { transport, openAt, request, mayUpload } = this.#input;
-    const { root } = transport;
     const makeStage = async () => await (made ?? this.#makeStage(signal));
     const isSensitive =
       request.steps.some(({ step }) => step.op === "write" && step.sensitive) ||
       this.#staged.some(({ content }) => content.sensitive);
-    const stage = openAt(stageOf(root, request.applyId, this.#isFresh));
+    const stage = openAt(stageOf(this.#place));
     return await deliver(transport, archive, { isSensitive, mayUpload, makeStage, stage }, signal);
   }
 
@@ -181,9 +176,7 @@ rm -rf space part-* archive t n-*
     return {
       dialect,
       isCompressed: compresses,
-      root,
-      applyId: request.applyId,
-      isFresh: this.#isFresh,
+      ...this.#place,
       archiveSha256: archive.sha256,
       stagedSha256: digestOfLines(staged, "sorted", dialect),
       preSha256: over(this.#lists.pre),
@@ -244,10 +237,9 @@ rm -rf space part-* archive t n-*
   }
 
   async #stop(longestMs: number): Promise<Report> {
-    const { transport, request } = this.#input;
     const late = AbortSignal.timeout(longestMs);
     for (;;) {
-      const command = stopCommand(transport.root, request.applyId, this.#isFresh);
+      const command = stopCommand(this.#place);
       const report = parseReport(await this.#ask(command, "stop the commit", late));
       if (report.status !== "running") return report;
       await sleepOrAbort(systemClock, 50, late);
