@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { programFiles } from "./programs.mjs";
 
-const files = programFiles();
+const files = programFiles(".sh");
 const checks = [
   ["shellcheck", "--shell=sh", ...files],
   ["shfmt", "-p", "-i", "2", "-ci", process.argv.includes("--write") ? "-w" : "-d", ...files],

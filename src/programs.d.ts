@@ -3,3 +3,9 @@ declare module "*.sh.generated.js" {
   const text: string;
   export default text;
 }
+
+/** The same of a program in Python. */
+declare module "*.py.generated.js" {
+  const text: string;
+  export default text;
+}

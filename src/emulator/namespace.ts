@@ -4,6 +4,7 @@ import { closeSync, constants, existsSync, lstatSync, openSync, rmSync, writeSyn
 import { writeFile } from "node:fs/promises";
 import { constants as osConstants } from "node:os";
 import { join } from "node:path";
+import setUp from "./namespace.sh.generated.js";
 import { deviceNames, etcMounts, systemAliases } from "./session-tree.ts";
 
 export type NamespaceOptions = {
@@ -51,27 +52,6 @@ export type Namespace = {
 
 const find = (name: string): string | undefined =>
   ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].map((folder) => `${folder}/${name}`).find((path) => existsSync(path));
-
-/** Set-up of the namespace: mounts everything, makes the tree the only root there is, then waits for its end. */
-const setUp = `
-set -e
-if [ -n "$3" ]; then
-  mount -t tmpfs -o "size=$3,mode=755" tmpfs "$2"
-  echo disk
-  read -r _
-  cd "$2/tree"
-else
-  cd "$2"
-fi
-mount -a --fstab "$1"
-cd "$PWD"
-pivot_root . .
-umount -l .
-cd /
-trap '' CHLD
-echo ready
-exec cat >/dev/null
-`;
 
 /**
  * Starts a user, mount and process namespace for a session (unshare(1), no privileges needed where the kernel lets

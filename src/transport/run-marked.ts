@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { ErrorCode } from "../errors.ts";
 import { TransportError } from "../errors.ts";
+import marked from "./programs/marked.sh.generated.js";
+import { shellProgram } from "./shell-program.ts";
 import { shorten } from "./shorten.ts";
 import { codeOfStderr } from "./stderr-reason.ts";
 import type { ShellRequest, ShellResult, Transport } from "./transport.ts";
@@ -36,16 +38,7 @@ export async function runMarked(
   signal: AbortSignal,
 ): Promise<string> {
   const marker = `agb-sync-${randomBytes(9).toString("hex")}`;
-  const command = `export LC_ALL=C
-exec 3>&1
-err=$( {
-out=$( (
-${request.command}
-) 2>&4 3>&- 4>&- )
-st=$?
-printf '%s\\n%s %s %s\\n' "$out" ${marker} "$st" "\${#out}" >&3
-exit "$st"
-} 4>&1 ) || printf '%s\\n' "$err"`;
+  const command = shellProgram({ MARKER: marker }, `work() {\n${request.command}\n}\n`, marked);
   const wholeIn = ({ stdout }: ShellResult) => {
     const match = new RegExp(`^([\\s\\S]*)\\n${marker} (\\d+) (\\d+)[ \\t\\r]*(?:\\n([\\s\\S]*))?$`).exec(stdout);
     const output = match?.[1] ?? "";

@@ -4,6 +4,7 @@ import { TransportError } from "../../errors.ts";
 import { shorten } from "../shorten.ts";
 import type { ShellRequest, ShellResult } from "../transport.ts";
 import { decoded, fieldOf, recordOf } from "./parse-envelope.ts";
+import runCommand from "./programs/run-command.py.generated.js";
 import { LONGEST_COMMAND_MS } from "./shell-tool.ts";
 import type { ToolCaller } from "./tool-caller.ts";
 
@@ -34,20 +35,10 @@ export async function runByCode(caller: ToolCaller, request: ShellRequest, signa
   return { stdout: textOf(stdout), stderr: textOf(stderr), exitCode: exitCode < 0 ? 128 - exitCode : exitCode };
 }
 
-/** The command travels deflated: inside two layers of JSON its quotes and line breaks would outgrow the message cap. */
+/** What is given to it travels deflated: inside two layers of JSON its quotes and line breaks would outgrow the message cap. */
 function codeOf({ command, cwd, env = {} }: ShellRequest, timeoutMs: number, marker: string): string {
-  const packed = deflateSync(JSON.stringify({ command, cwd: cwd ?? null, env })).toString("base64");
-  return `import base64, json, os, signal, subprocess, zlib
-a = json.loads(zlib.decompress(base64.b64decode("${packed}")))
-s, o, e = "timeout", b"", b""
-p = subprocess.Popen(["sh", "-c", a["command"]], cwd=a["cwd"], env=dict(os.environ, **a["env"]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-try:
-    o, e = p.communicate(timeout=${timeoutMs / 1000})
-    s = p.returncode
-except subprocess.TimeoutExpired:
-    os.killpg(p.pid, signal.SIGKILL)
-b = lambda x: base64.urlsafe_b64encode(x).decode()
-print("${marker}", s, b(o), b(e), "end")`;
+  const given = JSON.stringify({ command, cwd: cwd ?? null, env, seconds: timeoutMs / 1000, marker });
+  return `PACKED = "${deflateSync(given).toString("base64")}"\n${runCommand}`;
 }
 
 /** What the code printed, in one piece: logs may come in several, here or below `logs`. */

@@ -1,7 +1,9 @@
 import type { ErrorCode } from "../../errors.ts";
 import { hasCode, TransportError } from "../../errors.ts";
 import { runMarked } from "../run-marked.ts";
+import { shellProgram, words } from "../shell-program.ts";
 import type { SessionProbe, ShellRequest, ShellResult } from "../transport.ts";
+import probe from "./programs/probe.sh.generated.js";
 
 type Shell = (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult>;
 
@@ -70,13 +72,7 @@ export function isOfShell(error: TransportError): boolean {
  * @throws {TransportError} `UNAVAILABLE`, retryable, when the shell does not work.
  */
 export async function probeShell(shell: Shell, signal: AbortSignal): Promise<SessionProbe> {
-  const command = `
-for p in ${programs.join(" ")}; do command -v "$p" >/dev/null 2>&1 && echo "has $p"; done
-find /dev/null -maxdepth 0 -printf x >/dev/null 2>&1 && echo "is gnu-find"
-case $(find / -maxdepth 0 -exec stat -c '%f/%a/%s/%i/%y/%z//%n' {} + 2>/dev/null) in 4*//*) [ "$(printf 'b\\0a\\0' | sort -z 2>/dev/null | xargs -0 2>/dev/null)" = 'a b' ] && echo "is portable-list" ;; esac
-case $(mv -n -T /dev/null/a /dev/null/b 2>&1) in *ption*|*sage*) ;; *) echo "is mv-T" ;; esac
-[ "$(printf 'a\\n' | sha256sum -z 2>/dev/null | wc -c)" -gt 60 ] 2>/dev/null && echo "is sha256sum-z"
-echo "user $(id -u 2>/dev/null)"`;
+  const command = shellProgram({ [words]: programs }, probe);
   let text: string;
   try {
     text = await runMarked(
@@ -91,12 +87,12 @@ echo "user $(id -u 2>/dev/null)"`;
     throw new BrokenShell(error);
   }
   const lines = text.split("\n");
-  const words = (kind: string) =>
+  const said = (kind: string) =>
     lines.flatMap((line) => (line.startsWith(`${kind} `) ? [line.slice(kind.length + 1)] : []));
-  const [user = ""] = words("user");
+  const [user = ""] = said("user");
   return {
     shell: true,
-    commands: new Set([...words("has"), ...words("is")]),
+    commands: new Set([...said("has"), ...said("is")]),
     transfer: false,
     ...(/^\d+$/.test(user) ? { userId: Number(user) } : {}),
   };

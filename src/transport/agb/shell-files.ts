@@ -9,8 +9,22 @@ import { baseName, parentPath } from "../../tree/workspace-path.ts";
 import { askInBackground } from "../ask-in-background.ts";
 import type { Requests } from "../requests.ts";
 import { runMarked } from "../run-marked.ts";
+import { type ProgramValues, shellProgram, words } from "../shell-program.ts";
 import { quoteForShell } from "../shell-quote.ts";
 import type { Child, MoveOptions, SessionProbe, ShellRequest, ShellResult } from "../transport.ts";
+import decodeFile from "./programs/decode-file.sh.generated.js";
+import deleteFile from "./programs/delete-file.sh.generated.js";
+import enter from "./programs/enter.sh.generated.js";
+import hashFiles from "./programs/hash-files.sh.generated.js";
+import listDirectory from "./programs/list-directory.sh.generated.js";
+import lookAt from "./programs/look-at.sh.generated.js";
+import makeDirectory from "./programs/make-directory.sh.generated.js";
+import makeLink from "./programs/make-link.sh.generated.js";
+import moveThing from "./programs/move.sh.generated.js";
+import removeDirectory from "./programs/remove-directory.sh.generated.js";
+import setMode from "./programs/set-mode.sh.generated.js";
+import takeUpload from "./programs/take-upload.sh.generated.js";
+import writePiece from "./programs/write-piece.sh.generated.js";
 import { MESSAGE_BUDGET_BYTES, serialisedBytes } from "./text-chunks.ts";
 
 type Shell = (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult>;
@@ -42,17 +56,7 @@ export class ShellFiles {
   }
 
   async list(path: WorkspacePath, signal: AbortSignal): Promise<readonly Child[]> {
-    const text = await this.#run(
-      `${this.#enter(path)}
-[ -r . ] && [ -x . ] || { echo 'Permission denied' >&2; exit 1; }
-for n in .* *; do
-  case $n in .|..) continue ;; esac
-  if [ -L "./$n" ]; then k=l; elif [ -d "./$n" ]; then k=d; elif [ -f "./$n" ]; then k=f; elif [ -e "./$n" ]; then k=s; else continue; fi
-  printf '%s%s\\0' "$k" "$n"
-done | base64`,
-      "list a directory",
-      signal,
-    );
+    const text = await this.#run(this.#program(listDirectory, { DIR: path }), "list a directory", signal);
     return fromBase64(text)
       .split("\0")
       .filter((item) => item !== "")
@@ -60,11 +64,7 @@ done | base64`,
   }
 
   async stat(path: WorkspacePath, signal: AbortSignal): Promise<Entry | undefined> {
-    const script = `${this.#enter(parentPath(path))}
-n=./${quoteForShell(baseName(path) || ".")}
-if [ -L "$n" ]; then printf 'l '; readlink "$n" | base64
-elif [ -e "$n" ]; then printf 'm '; stat -c '%f %s' "$n"
-else echo -; fi`;
+    const script = this.#program(lookAt, at(path));
     try {
       return parseStat(await this.#run(script, "look at a file", signal));
     } catch (error) {
@@ -80,17 +80,8 @@ else echo -; fi`;
     await Promise.all(
       inMessages(paths).map((some) =>
         limit(async () => {
-          const text = await this.#runLong(
-            `${enterFunction}
-go ${quoteForShell(this.#root)}
-for f in ${some.map((path) => quoteForShell(`./${path}`)).join(" ")}; do
-  h=-
-  if [ -f "$f" ] && [ ! -L "$f" ]; then h=$(sha256sum <"$f" 2>/dev/null) || h=-; fi
-  echo "\${h%% *}"
-done`,
-            "hash files",
-            signal,
-          );
+          const values = { [words]: some.map((path) => `./${path}`) };
+          const text = await this.#runLong(this.#program(hashFiles, values), "hash files", signal);
           const lines = text.split("\n");
           if (lines.length !== some.length) {
             throw new TransportError("BAD_ANSWER", "hash files: the answer is too short", { retryable: true });
@@ -121,106 +112,54 @@ done`,
 
   /** Decodes a file of base64 text that was written beside `path`, and removes it. */
   async decode(encoded: WorkspacePath, path: WorkspacePath, mode: Mode, signal: AbortSignal): Promise<void> {
-    await this.#run(
-      `${this.#enter(parentPath(path))}
-n=./${quoteForShell(baseName(path))}; e=./${quoteForShell(baseName(encoded))}
-[ -L "$n" ] && { echo 'File exists' >&2; exit 1; }
-if [ -e "$e" ]; then (umask 077; base64 -d "$e" >"$n") && chmod ${octal(mode)} "$n" && rm -f "$e"; else [ -e "$n" ]; fi`,
-      "write a file",
-      signal,
-    );
+    const values = { ...at(path), MODE: octal(mode), ENCODED: baseName(encoded) };
+    await this.#run(this.#program(decodeFile, values), "write a file", signal);
   }
 
   /** Takes a file that arrived elsewhere in the session to `path`, and waits until all of it is there. */
   async fetch(from: string, sizeBytes: number, path: WorkspacePath, mode: Mode, signal: AbortSignal): Promise<void> {
     const isTaken = async () => {
       const there = await this.stat(path, signal);
-      const isGone = await this.#run(`[ -e ${quoteForShell(from)} ] || echo gone`, "take over an upload", signal);
+      const look = shellProgram({ UPLOAD: from }, '[ -e "$UPLOAD" ] || echo gone');
+      const isGone = await this.#run(look, "take over an upload", signal);
       return isGone === "gone" && there?.kind === "file" && there.sizeBytes === sizeBytes;
     };
-    await this.#runOnce(
-      `f=${quoteForShell(from)}; i=0
-while [ "$(stat -c %s "$f" 2>/dev/null)" != ${sizeBytes} ]; do i=$((i+1)); [ $i -gt 200 ] && { echo 'timed out' >&2; exit 1; }; sleep 0.2 2>/dev/null || sleep 1; done
-${this.#enter(parentPath(path))}
-n=./${quoteForShell(baseName(path))}
-rm -f "$n" && chmod ${octal(mode)} "$f" && mv "$f" "$n"`,
-      "take over an upload",
-      isTaken,
-      signal,
-    );
+    const values = { ...at(path), MODE: octal(mode), UPLOAD: from, BYTES: sizeBytes };
+    await this.#runOnce(this.#program(takeUpload, values), "take over an upload", isTaken, signal);
   }
 
   async createDirectory(path: WorkspacePath, mode: Mode | undefined, signal: AbortSignal): Promise<void> {
-    const names = path === "" ? [] : path.split("/");
-    const change = mode === undefined ? ":" : `chmod ${octal(mode)} .`;
-    await this.#run(
-      `${enterFunction}
-mkdir -p ${quoteForShell(this.#root)} || exit 1
-go ${quoteForShell(this.#root)}
-for n in ${names.map(quoteForShell).join(" ")}; do
-  new=; [ -d "./$n" ] || { mkdir "./$n" 2>/dev/null && new=1 || [ -d "./$n" ] || { mkdir "./$n"; exit 1; }; }
-  here=$PWD; [ "$here" = / ] && here=
-  go "./$n"
-  [ "$PWD" = "$here/$n" ] || { echo 'agb-sync: leads outside' >&2; exit 1; }
-done
-if [ -n "$new" ]; then ${change}; fi`,
-      "make a directory",
-      signal,
-    );
+    const values = { DIR: path, MODE: mode === undefined ? "" : octal(mode) };
+    await this.#run(this.#program(makeDirectory, values), "make a directory", signal);
   }
 
   async move(from: WorkspacePath, to: WorkspacePath, options: MoveOptions, signal: AbortSignal): Promise<void> {
     const { replace, keepAt } = options;
+    const values = {
+      FROM_DIR: parentPath(from),
+      FROM_NAME: baseName(from),
+      TO_DIR: parentPath(to),
+      TO_NAME: baseName(to),
+      REPLACES: replace,
+      KEEPS: keepAt !== undefined,
+      ...(keepAt === undefined ? {} : { KEEP_DIR: parentPath(keepAt), KEEP_NAME: baseName(keepAt) }),
+      PLAIN: !this.#probe.commands.has("mv-T"),
+    };
     // After a rename whose answer was lost both ends are looked at.
-    const rename = this.#probe.commands.has("mv-T") ? "mv -f -T" : "mv -f";
-    const inTheWay = replace
-      ? `if [ -d "$d" ] && [ ! -L "$d" ]; then echo 'Is a directory' >&2; exit 1; fi
-${this.#probe.commands.has("mv-T") ? "" : '[ -L "$d" ] && rm -f "$d"'}`
-      : `if [ -e "$d" ] || [ -L "$d" ]; then echo 'File exists' >&2; exit 1; fi`;
-    await this.#runOnce(
-      `${keepAt === undefined ? "" : `${this.#enter(parentPath(keepAt))}\nexec 4<. ; k=/proc/self/fd/4; [ -d "$k/." ] || k=$PWD`}
-${this.#enter(parentPath(from))}
-exec 3<. ; s=/proc/self/fd/3; [ -d "$s/." ] || s=$PWD
-${this.#enter(parentPath(to))}
-s=$s/${quoteForShell(baseName(from))}; d=./${quoteForShell(baseName(to))}
-[ -e "$s" ] || [ -L "$s" ] || { echo 'No such file or directory' >&2; exit 1; }
-${inTheWay}
-${
-  keepAt === undefined
-    ? ""
-    : `k=$k/${quoteForShell(baseName(keepAt))}
-if [ -e "$d" ] || [ -L "$d" ]; then rm -f "$k" && { ln "$d" "$k" 2>/dev/null || mv "$d" "$k"; } || exit 1; fi`
-}
-${rename} "$s" "$d"`,
-      "move a file",
-      async () => await this.#hasMoved(from, to, signal),
-      signal,
-    );
+    const hasMoved = async () => await this.#hasMoved(from, to, signal);
+    await this.#runOnce(this.#program(moveThing, values), "move a file", hasMoved, signal);
   }
 
   async deleteFile(path: WorkspacePath, signal: AbortSignal): Promise<void> {
-    await this.#removal(
-      path,
-      `if [ -d "$n" ] && [ ! -L "$n" ]; then echo 'Is a directory' >&2; exit 1; fi
-rm -f "$n"`,
-      "delete a file",
-      signal,
-    );
+    await this.#removal(deleteFile, path, "delete a file", signal);
   }
 
   async removeDirectory(path: WorkspacePath, signal: AbortSignal): Promise<void> {
-    await this.#removal(path, `[ -e "$n" ] || exit 0\nrmdir "$n"`, "remove a directory", signal);
+    await this.#removal(removeDirectory, path, "remove a directory", signal);
   }
 
   async setMode(path: WorkspacePath, mode: Mode, signal: AbortSignal): Promise<void> {
-    await this.#run(
-      `${this.#enter(parentPath(path))}
-n=./${quoteForShell(baseName(path) || ".")}
-[ -L "$n" ] && { echo 'agb-sync: leads outside' >&2; exit 1; }
-chmod ${octal(mode)} "$n"`,
-      "set a mode",
-      signal,
-    );
+    await this.#run(this.#program(setMode, { ...at(path), MODE: octal(mode) }), "set a mode", signal);
   }
 
   async createLink(path: WorkspacePath, target: string, signal: AbortSignal): Promise<void> {
@@ -228,32 +167,21 @@ chmod ${octal(mode)} "$n"`,
       const there = await this.stat(path, signal);
       return there?.kind === "link" && there.target === target;
     };
-    await this.#runOnce(
-      `${this.#enter(parentPath(path))}
-n=./${quoteForShell(baseName(path))}
-if [ -e "$n" ] || [ -L "$n" ]; then echo 'File exists' >&2; exit 1; fi
-ln -s -- ${quoteForShell(target)} "$n"`,
-      "make a link",
-      isMade,
-      signal,
-    );
+    await this.#runOnce(this.#program(makeLink, { ...at(path), TARGET: target }), "make a link", isMade, signal);
   }
 
-  /** Each piece but the first knows how much is there before it, so that one whose answer was lost is not doubled. */
   async #writePieces(path: WorkspacePath, chunks: AsyncIterable<Uint8Array>, mode: Mode, signal: AbortSignal) {
     let sizeBytes = 0;
     const put = async (bytes: Uint8Array) => {
-      const decode = `printf %s ${quoteForShell(Buffer.from(bytes).toString("base64"))} | base64 -d`;
-      const append = `case $(stat -c %s "$n") in
-${sizeBytes}) ${decode} >>"$n" || exit 1 ;;
-${sizeBytes + bytes.byteLength}) ;;
-*) echo '${TORN}' >&2; exit 1 ;;
-esac`;
-      const script = `${this.#enter(parentPath(path))}
-n=./${quoteForShell(baseName(path))}
-[ -L "$n" ] && { echo 'File exists' >&2; exit 1; }
-${sizeBytes === 0 ? `${decode} >"$n"` : append} && chmod ${octal(mode | 0o200)} "$n"`;
-      await this.#run(script, "write a file", signal);
+      const values = {
+        ...at(path),
+        MODE: octal(mode | 0o200),
+        PIECE64: Buffer.from(bytes).toString("base64"),
+        AT: sizeBytes,
+        END: sizeBytes + bytes.byteLength,
+        TORN,
+      };
+      await this.#run(this.#program(writePiece, values), "write a file", signal);
       sizeBytes += bytes.byteLength;
     };
     for await (const piece of pieces(chunks, PIECE_BYTES)) await put(piece);
@@ -261,22 +189,17 @@ ${sizeBytes === 0 ? `${decode} >"$n"` : append} && chmod ${octal(mode | 0o200)} 
   }
 
   /** What is missing already, with its parents too, needs no removal. */
-  async #removal(path: WorkspacePath, work: string, what: string, signal: AbortSignal): Promise<void> {
+  async #removal(program: string, path: WorkspacePath, what: string, signal: AbortSignal): Promise<void> {
     try {
-      await this.#run(`${this.#enter(parentPath(path))}\nn=./${quoteForShell(baseName(path))}\n${work}`, what, signal);
+      await this.#run(this.#program(program, at(path)), what, signal);
     } catch (error) {
       if (!hasCode(error, "NOT_FOUND")) throw error;
     }
   }
 
-  /** Goes into a directory below the root, and stops where the way leads elsewhere. */
-  #enter(directory: WorkspacePath): string {
-    const root = `${enterFunction}
-go ${quoteForShell(this.#root)}`;
-    if (directory === "") return root;
-    const path = quoteForShell(directory);
-    return `${root}; r=$PWD; [ "$r" = / ] && r=
-go ./${path}; [ "$PWD" = "$r"/${path} ] || { echo 'agb-sync: leads outside' >&2; exit 1; }`;
+  /** A program with the functions that go into directories before it. */
+  #program(program: string, values: ProgramValues): string {
+    return shellProgram({ ROOT: this.#root, ...values }, enter, program);
   }
 
   /** What takes longer than a request may last goes on in the background of the session. */
@@ -307,12 +230,10 @@ go ./${path}; [ "$PWD" = "$r"/${path} ] || { echo 'agb-sync: leads outside' >&2;
   }
 }
 
-/** `cd` of a plain sh does not say why it failed. */
-const enterFunction = `go() {
-  cd -P "$1" 2>/dev/null && return
-  if [ -d "$1" ]; then echo 'Permission denied'; elif [ -e "$1" ] || [ -L "$1" ]; then echo 'Not a directory'; else echo 'No such file or directory'; fi >&2
-  exit 1
-}`;
+/** Where a thing is, as the programs take it. */
+function at(path: WorkspacePath) {
+  return { DIR: parentPath(path), NAME: baseName(path) || "." };
+}
 
 const kinds: Readonly<Record<string, Child["kind"]>> = { l: "link", d: "directory", f: "file", s: "special" };
 
