@@ -188,8 +188,12 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     scan,
   ).action(lazily(async () => (await import("./commands/status.ts")).run));
   const what = "hash everything again; exit 0 only when the session equals the manifest";
-  withOptions(add(program, "verify [manifest]", what, ["verify --local"]), session)
+  withOptions(
+    add(program, "verify [manifest]", what, ["verify --local", "verify --against sha256:9f86d0...0a08"]),
+    session,
+  )
     .addOption(strategy())
+    .option("--against <digest>", "exit 2 unless this is the digest of what is there, and nothing else is")
     .option("--allow-kept", "be content with what was kept as the session has it")
     .action(lazily(async () => (await import("./commands/verify.ts")).run));
   withOptions(

@@ -74,7 +74,10 @@ export async function makePlan(
   });
   const isIgnored = ignoreMatcher(manifest.ignore);
   const pruneRule = (path: WorkspacePath) => pruneRuleFor(path, desired.pruneScopes, manifest.prune);
-  const needsUnmanaged = manifest.prune === "all" || desired.pruneScopes.some(({ rule }) => rule === "all");
+  const needsUnmanaged =
+    options.listsUnmanaged === true ||
+    manifest.prune === "all" ||
+    desired.pruneScopes.some(({ rule }) => rule === "all");
   const request: ScanRequest = {
     isIgnored,
     ignorePatterns: manifest.ignore,

@@ -38,6 +38,8 @@ export type ReconcileOptions = {
   readonly onHeldBack?: (error: AgbSyncError) => void;
   /** The whole tree is wanted even when the session already is as declared. */
   readonly fullScan?: boolean;
+  /** What nobody declared is looked for too, whatever `prune:` says. */
+  readonly listsUnmanaged?: boolean;
   /** Default true: the manifest's commands run after a complete apply. False leaves them owed to a later one. */
   readonly runCommands?: boolean;
   /** Names of commands that run in this apply whether they are due or not. */
