@@ -4,11 +4,6 @@ import { AgbSyncError, hasErrno } from "../errors.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { realPathOf } from "./source-door.ts";
 
-/** Kept in the directory of an embedded session, with its id in it. */
-export const SESSION_FILE = ".agb-sync-session";
-/** Kept in the directory of an emulator. */
-export const EMULATOR_FILE = ".agb-sync-emulator";
-
 /** What tells directories apart, by whatever way they are reached: through links, mounts, or names of another case. */
 export type DirectoryIdentities = ReadonlyMap<string, keyof OwnDirectories>;
 

@@ -1,8 +1,8 @@
 import { accessSync, constants, mkdirSync, mkdtempSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { EMULATOR_FILE } from "../desired/own-directories.ts";
 import { UsageError } from "../errors.ts";
+import { EMULATOR_FILE } from "../tree/own-files.ts";
 import { errnoOf, SessionFilesError, strerror } from "./session-files-error.ts";
 
 /**

@@ -83,6 +83,17 @@ function withDependencies(steps: readonly Step[], declaredCount: number, makesRo
   });
 }
 
+/** Indexes of deletions that make room: something other than a deletion waits for them. */
+export function awaitedBy(steps: readonly PlannedStep[]): ReadonlySet<number> {
+  const awaited = new Set<number>();
+  for (let index = steps.length - 1; index >= 0; index -= 1) {
+    const planned = steps[index];
+    if (planned === undefined || (planned.step.op === "delete" && !awaited.has(index))) continue;
+    for (const other of planned.after) awaited.add(other);
+  }
+  return awaited;
+}
+
 function append(map: Map<WorkspacePath, number[]>, key: WorkspacePath, value: number): void {
   const list = map.get(key);
   if (list === undefined) map.set(key, [value]);

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import pLimit from "p-limit";
+import { systemClock } from "../clock.ts";
 import { hasCode, TransportError } from "../errors.ts";
 import { printable } from "../tree/printable.ts";
 import { BackgroundJob, type JobStream, type JobView } from "./background-job.ts";
-import { sleepOrAbort, systemClock } from "./retry-policy.ts";
+import { sleepOrAbort } from "./retry-policy.ts";
 import { codeOfStderr } from "./stderr-reason.ts";
 import type { ShellRequest, ShellResult } from "./transport.ts";
 

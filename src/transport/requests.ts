@@ -1,15 +1,14 @@
 import { setMaxListeners } from "node:events";
+import { type Clock, systemClock } from "../clock.ts";
 import { hasCode, TransportError } from "../errors.ts";
 import { AdaptiveLimit } from "./adaptive-limit.ts";
 import { deadline } from "./deadline.ts";
 import {
   DEFAULT_RETRY_POLICY,
   RetryBudget,
-  type RetryClock,
   type RetryOptions,
   type RetryPolicy,
   retry,
-  systemClock,
   wasNotCarriedOut,
 } from "./retry-policy.ts";
 import { SilenceWatch, type Waiting } from "./silence-watch.ts";
@@ -42,7 +41,7 @@ const LONGEST_LOOK_MS = 15_000;
 export type RequestsOptions = {
   readonly concurrency?: number;
   readonly policy?: RetryPolicy;
-  readonly clock?: RetryClock;
+  readonly clock?: Clock;
   /** Told when nothing has come for so long; five seconds by default. */
   readonly silenceMs?: number;
   readonly onWaiting?: ((waiting: Waiting) => void) | undefined;

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { type Clock, systemClock } from "../clock.ts";
 import { hasCode, TransportError } from "../errors.ts";
 
 /** How often and how patiently a call is repeated. */
@@ -18,23 +18,6 @@ export const DEFAULT_RETRY_POLICY: RetryPolicy = {
   baseDelayMs: 250,
   maxDelayMs: 10_000,
   maxRetryAfterMs: 60_000,
-};
-
-/** Time and chance, injected so that tests neither wait nor guess. */
-export type RetryClock = {
-  /** Milliseconds since any fixed moment. */
-  now(): number;
-  /** Resolves after `ms`, or rejects when `signal` aborts. */
-  sleep(ms: number, signal: AbortSignal): Promise<void>;
-  /** In [0, 1). */
-  random(): number;
-};
-
-/** The real clock. */
-export const systemClock: RetryClock = {
-  now: () => performance.now(),
-  sleep: (ms, signal) => delay(ms, undefined, { signal }),
-  random: Math.random,
 };
 
 /**
@@ -66,7 +49,7 @@ export class RetryBudget {
 /** What `retry` works with. `mayRetry` narrows the errors worth another try; the default is every retryable one. */
 export type RetryOptions = {
   readonly policy?: RetryPolicy;
-  readonly clock?: RetryClock;
+  readonly clock?: Clock;
   readonly budget?: RetryBudget;
   readonly mayRetry?: (error: TransportError) => boolean;
   /** Told before each wait. */
@@ -105,7 +88,7 @@ export async function retry<T>(
 }
 
 /** Waits; @throws `ABORTED` when `signal` ends the wait. */
-export async function sleepOrAbort(clock: RetryClock, ms: number, signal: AbortSignal): Promise<void> {
+export async function sleepOrAbort(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   throwIfAborted(signal);
   try {
     await clock.sleep(ms, signal);

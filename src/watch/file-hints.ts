@@ -1,5 +1,5 @@
 import { basename, join } from "node:path";
-import type { RetryClock } from "../transport/retry-policy.ts";
+import type { Clock } from "../clock.ts";
 import { Bell } from "./bell.ts";
 import type { OpenDirectory } from "./directory-watch.ts";
 import { openDirectory } from "./directory-watch.ts";
@@ -13,7 +13,7 @@ export const SUSPICIOUS_HINTS = 1000;
 type Watched = { readonly identity: string; interest: Interest; readonly close: () => void; isLost: boolean };
 
 export type FileHintsOptions = {
-  readonly clock: RetryClock;
+  readonly clock: Clock;
   /** Files that need no look because of a hint. */
   readonly unsettled: UnsettledFiles;
   /** Told once when the system's limits are too low (W26). */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import type { RetryClock } from "../transport/retry-policy.ts";
+import type { Clock } from "../clock.ts";
 import { statsOf } from "./file-identity.ts";
 import { pause } from "./pace.ts";
 
@@ -13,10 +13,10 @@ const OLD_MS = 60_000;
  * old, or was waited for to the end while no file changed, was left behind by a git that died: it is not waited for.
  */
 export class GitWork {
-  readonly #clock: RetryClock;
+  readonly #clock: Clock;
   readonly #stale = new Set<string>();
 
-  constructor(clock: RetryClock) {
+  constructor(clock: Clock) {
     this.#clock = clock;
   }
 

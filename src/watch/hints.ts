@@ -1,4 +1,4 @@
-import type { RetryClock } from "../transport/retry-policy.ts";
+import type { Clock } from "../clock.ts";
 import { Bell } from "./bell.ts";
 
 /** What of a watched directory matters: all of its entries, or some names only. */
@@ -38,7 +38,7 @@ export interface Hints {
 }
 
 /** Hints from nothing but a clock: for network drives, and where watching is not possible. */
-export function pollingHints(intervalMs: number, clock: RetryClock): Hints {
+export function pollingHints(intervalMs: number, clock: Clock): Hints {
   const bell = new Bell();
   let firstMs: number | undefined;
   let taken = 0;

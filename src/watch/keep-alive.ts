@@ -1,6 +1,6 @@
+import type { Clock } from "../clock.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { Session } from "../session.ts";
-import type { RetryClock } from "../transport/retry-policy.ts";
 import { pause } from "./pace.ts";
 
 /** Well inside the default idle time of five minutes. */
@@ -13,7 +13,7 @@ const KEEP_ALIVE_MS = 120_000;
 export async function keepAlive(
   session: Session,
   manifest: Manifest,
-  clock: RetryClock,
+  clock: Clock,
   signal: AbortSignal,
   onFailure: (error: unknown) => void,
 ): Promise<void> {

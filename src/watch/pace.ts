@@ -1,11 +1,11 @@
-import type { RetryClock } from "../transport/retry-policy.ts";
+import type { Clock } from "../clock.ts";
 import type { Hints } from "./hints.ts";
 
 /** The longest that a timer of Node can wait. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Waits; ends early, without an error, when the signal aborts. */
-export async function pause(clock: RetryClock, ms: number, signal: AbortSignal): Promise<void> {
+export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await clock.sleep(Math.min(Math.max(0, ms), LONGEST_TIMER_MS), signal).catch((error: unknown) => {
     if (!signal.aborted) throw error;
@@ -34,7 +34,7 @@ export async function settle(
   hints: Hints,
   quietMs: number,
   endMs: number,
-  clock: RetryClock,
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
@@ -50,10 +50,10 @@ const LONGEST_MS = 30_000;
 
 /** Waits between tries: 0.5 s to 30 s, doubled each time, with jitter (W18). */
 export class Backoff {
-  readonly #clock: RetryClock;
+  readonly #clock: Clock;
   #tries = 0;
 
-  constructor(clock: RetryClock) {
+  constructor(clock: Clock) {
     this.#clock = clock;
   }
 

@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import type { Desired } from "../desired/desired.ts";
 import { AgbSyncError } from "../errors.ts";
 import type { Manifest } from "../manifest/manifest.ts";
@@ -11,7 +12,6 @@ import type { ReconcileOptions } from "../reconcile/reconcile-options.ts";
 import type { ApplyReport } from "../report.ts";
 import { LEAVE_MS } from "../run/run-commands.ts";
 import type { Session } from "../session.ts";
-import type { RetryClock } from "../transport/retry-policy.ts";
 import type { Counters } from "../transport/transport.ts";
 import type { Tree } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
@@ -40,7 +40,7 @@ export type Round = {
   readonly deletedBefore: number;
   /** When the first hint came at what is to be applied. */
   readonly pendingMs: number;
-  readonly clock: RetryClock;
+  readonly clock: Clock;
   readonly teller: Teller;
   readonly commands: CommandRunner;
   readonly unsettled: UnsettledFiles;

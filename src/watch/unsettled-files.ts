@@ -1,7 +1,7 @@
 import type { Stats } from "node:fs";
+import type { Clock } from "../clock.ts";
 import type { FileVersion } from "../desired/file-version.ts";
 import { keyOf } from "../desired/file-version.ts";
-import type { RetryClock } from "../transport/retry-policy.ts";
 import { statsOf } from "./file-identity.ts";
 
 /** Hints at a file that are no further apart than this are one piece of writing. */
@@ -35,13 +35,13 @@ type Held = {
  * wait: then one consistent snapshot is tried (W7, W8). They are watched by looking at them, not by hints.
  */
 export class UnsettledFiles {
-  readonly #clock: RetryClock;
+  readonly #clock: Clock;
   readonly #quietMs: number;
   readonly #longestMs: number;
   readonly #writing = new Map<string, { readonly sinceMs: number; lastMs: number }>();
   readonly #held = new Map<string, Held>();
 
-  constructor(clock: RetryClock, quietMs: number, longestMs: number) {
+  constructor(clock: Clock, quietMs: number, longestMs: number) {
     this.#clock = clock;
     this.#quietMs = quietMs;
     this.#longestMs = longestMs;

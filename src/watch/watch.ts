@@ -1,7 +1,7 @@
+import type { Clock } from "../clock.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { ReconcileOptions } from "../reconcile/reconcile-options.ts";
 import type { Session } from "../session.ts";
-import type { RetryClock } from "../transport/retry-policy.ts";
 import type { Hints } from "./hints.ts";
 import type { WatchEvent, WatchState } from "./watch-event.ts";
 import { Watcher } from "./watcher.ts";
@@ -31,7 +31,7 @@ export type WatchOptions = Omit<ReconcileOptions, "sources" | "fullScan" | "onHe
   /** Told how things stand, as often as that changes. */
   readonly onState?: (state: WatchState) => void;
   /** Time and chance, for tests. */
-  readonly clock?: RetryClock;
+  readonly clock?: Clock;
   /** Sources of hints, for tests with watchers that lie. */
   readonly openHints?: () => Hints;
 };

@@ -1,7 +1,7 @@
+import type { Clock } from "../clock.ts";
 import { hasCode, messageOf } from "../errors.ts";
 import { forSession } from "../manifest/for-session.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import type { RetryClock } from "../transport/retry-policy.ts";
 
 /** A manifest that is not there may be about to be replaced: only after this long is it missed. */
 const GONE_MS = 2000;
@@ -18,12 +18,12 @@ export type ManifestNews =
 /** The last good manifest, whatever stands in the file meanwhile (W25). */
 export class WatchedManifest {
   readonly #load: (sessionId?: string) => Promise<Manifest>;
-  readonly #clock: RetryClock;
+  readonly #clock: Clock;
   #current: Manifest;
   #goneSinceMs: number | undefined;
   #isMissed = false;
 
-  constructor(current: Manifest, load: (sessionId?: string) => Promise<Manifest>, clock: RetryClock) {
+  constructor(current: Manifest, load: (sessionId?: string) => Promise<Manifest>, clock: Clock) {
     this.#current = current;
     this.#load = load;
     this.#clock = clock;

@@ -1,11 +1,10 @@
 import { basename, dirname } from "node:path";
+import { type Clock, systemClock } from "../clock.ts";
 import { changedSource } from "../desired/local-file.ts";
 import { hasCode, messageOf, TransportError } from "../errors.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { Known } from "../reconcile/planned.ts";
 import type { Session } from "../session.ts";
-import type { RetryClock } from "../transport/retry-policy.ts";
-import { systemClock } from "../transport/retry-policy.ts";
 import { Bell } from "./bell.ts";
 import { CommandRunner } from "./command-runner.ts";
 import { DeletionBurst } from "./deletion-burst.ts";
@@ -50,7 +49,7 @@ const CLOSE_MS = 300;
 /** The loop of one watch: wait, look, compare, apply; and what went wrong. */
 export class Watcher {
   readonly #options: WatchOptions;
-  readonly #clock: RetryClock;
+  readonly #clock: Clock;
   readonly #unsettled: UnsettledFiles;
   readonly #held: HeldSources;
   readonly #sources: WatchedSources;

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Clock } from "../../src/clock.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import { TransportError } from "../../src/errors.ts";
-import type { RetryClock, RetryPolicy } from "../../src/transport/retry-policy.ts";
+import type { RetryPolicy } from "../../src/transport/retry-policy.ts";
 import { DEFAULT_RETRY_POLICY, RetryBudget, retry, wasNotCarriedOut } from "../../src/transport/retry-policy.ts";
 
 const { signal } = new AbortController();
@@ -11,7 +12,7 @@ const unavailable = () => new TransportError("UNAVAILABLE", "x", { retryable: tr
 /** A clock that notes its sleeps and wakes at once. */
 function clockOf(random: () => number = () => 1 - Number.EPSILON) {
   const sleeps: number[] = [];
-  const clock: RetryClock = {
+  const clock: Clock = {
     now: () => 0,
     sleep: async (ms) => void sleeps.push(ms),
     random,
@@ -139,7 +140,7 @@ describe("retry", () => {
   it("ends a wait when its signal aborts, and calls no more", async () => {
     const stop = new AbortController();
     const { call, calls } = failing(99);
-    const clock: RetryClock = {
+    const clock: Clock = {
       ...clockOf().clock,
       sleep: async () => {
         stop.abort();

@@ -14,8 +14,8 @@ import {
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { Clock } from "../../src/clock.ts";
 import type { Step } from "../../src/plan/plan.ts";
-import type { RetryClock } from "../../src/transport/retry-policy.ts";
 import type { Digest } from "../../src/tree/digest.ts";
 import { digestOf } from "../../src/tree/digest.ts";
 import type { WatchOptions } from "../../src/watch/watch.ts";
@@ -42,7 +42,7 @@ const WORK_MS = 30_000;
 type Sleeper = { readonly atMs: number; readonly wake: () => void };
 
 /** Time that goes on only while the watch waits: what it does between two waits takes none, however long it really takes. */
-class SteppedClock implements RetryClock {
+class SteppedClock implements Clock {
   readonly #sleepers = new Set<Sleeper>();
   #nowMs = 0;
 

@@ -1,4 +1,4 @@
-import type { RetryClock } from "../../src/transport/retry-policy.ts";
+import type { Clock } from "../../src/clock.ts";
 
 type Sleeper = { readonly atMs: number; readonly wake: () => void };
 
@@ -6,7 +6,7 @@ type Sleeper = { readonly atMs: number; readonly wake: () => void };
 const TURNS = 25;
 
 /** Time that goes on only when it is told to: minutes pass in a moment. */
-export class VirtualClock implements RetryClock {
+export class VirtualClock implements Clock {
   #nowMs = 0;
   readonly #sleepers = new Set<Sleeper>();
   /** Every sleep that was asked for: when, and for how long. */

@@ -14,9 +14,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { seededRandom } from "../../src/emulator/parse-faults.ts";
 import { TransportError } from "../../src/errors.ts";
-import { systemClock } from "../../src/transport/retry-policy.ts";
 import { Bell } from "../../src/watch/bell.ts";
 import { FileHints } from "../../src/watch/file-hints.ts";
 import type { Hints } from "../../src/watch/hints.ts";

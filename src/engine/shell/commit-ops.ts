@@ -1,4 +1,4 @@
-import { targetOf } from "../../plan/order-steps.ts";
+import { awaitedBy, targetOf } from "../../plan/order-steps.ts";
 import type { PlannedStep, Step } from "../../plan/plan.ts";
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Digest } from "../../tree/digest.ts";
@@ -6,7 +6,6 @@ import type { Entry } from "../../tree/entry.ts";
 import { isClosed, OWNER_ALL } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { ancestorsOf, baseName, parentPath } from "../../tree/workspace-path.ts";
-import { awaitedBy } from "../steps/step-run.ts";
 
 /** One line of work in the session and the steps that it stands for, in the order of the names in it. */
 export type Op = { readonly line: string; readonly steps: readonly number[] };

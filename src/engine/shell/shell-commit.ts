@@ -1,7 +1,8 @@
+import { systemClock } from "../../clock.ts";
 import { hasCode, TransportError } from "../../errors.ts";
 import { backupTime } from "../../state/backup-names.ts";
 import { ticketStart } from "../../state/lock.ts";
-import { sleepOrAbort, systemClock } from "../../transport/retry-policy.ts";
+import { sleepOrAbort } from "../../transport/retry-policy.ts";
 import { NO_SPACE_HINT, runMarked, shellOf } from "../../transport/run-marked.ts";
 import type { Transport } from "../../transport/transport.ts";
 import type { Base, BaseChange } from "../../tree/base.ts";

@@ -1,6 +1,6 @@
 import pLimit from "p-limit";
 import { hasCode, TransportError } from "../../errors.ts";
-import { targetOf } from "../../plan/order-steps.ts";
+import { awaitedBy, targetOf } from "../../plan/order-steps.ts";
 import type { Conflict, PlannedStep, Step } from "../../plan/plan.ts";
 import type { BackupNumbers } from "../../state/backup-names.ts";
 import { STEPS_STAGE } from "../../state/stage.ts";
@@ -459,15 +459,4 @@ export class StepRun {
       if (result === undefined) this.#settle(index, { status: "skipped", reason });
     });
   }
-}
-
-/** Indexes of deletions that make room: something other than a deletion waits for them. */
-export function awaitedBy(steps: readonly PlannedStep[]): ReadonlySet<number> {
-  const awaited = new Set<number>();
-  for (let index = steps.length - 1; index >= 0; index -= 1) {
-    const planned = steps[index];
-    if (planned === undefined || (planned.step.op === "delete" && !awaited.has(index))) continue;
-    for (const other of planned.after) awaited.add(other);
-  }
-  return awaited;
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { systemClock } from "../../clock.ts";
 import { hasCode, TransportError } from "../../errors.ts";
 import type { SessionSpec } from "../../manifest/manifest.ts";
-import { type RetryPolicy, sleepOrAbort, systemClock } from "../retry-policy.ts";
+import { type RetryPolicy, sleepOrAbort } from "../retry-policy.ts";
 import { shorten } from "../shorten.ts";
 import type { AgbClient } from "./agb-client.ts";
 import { isGone } from "./agb-client.ts";

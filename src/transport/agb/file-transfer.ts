@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { systemClock } from "../../clock.ts";
 import type { ErrorCode } from "../../errors.ts";
 import { hasCode, TransportError } from "../../errors.ts";
-import { sleepOrAbort, systemClock } from "../retry-policy.ts";
+import { sleepOrAbort } from "../retry-policy.ts";
 import { shorten } from "../shorten.ts";
 import type { UploadedFile, UploadSource } from "../transport.ts";
 import type { AgbClient } from "./agb-client.ts";

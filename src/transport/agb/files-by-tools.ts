@@ -1,3 +1,4 @@
+import { systemClock } from "../../clock.ts";
 import { hasCode, TransportError } from "../../errors.ts";
 import type { Content } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
@@ -5,7 +6,7 @@ import { DigestStream } from "../../tree/digest.ts";
 import type { Entry, Mode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import type { Requests } from "../requests.ts";
-import { sleepOrAbort, systemClock } from "../retry-policy.ts";
+import { sleepOrAbort } from "../retry-policy.ts";
 import type { Child, MoveOptions } from "../transport.ts";
 import { absoluteIn, type FileAccess, textOfContent } from "./file-access.ts";
 import type { FileTransfer } from "./file-transfer.ts";

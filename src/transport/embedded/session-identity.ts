@@ -10,10 +10,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { SESSION_FILE } from "../../desired/own-directories.ts";
 import { hasCode, hasErrno, messageOf, TransportError } from "../../errors.ts";
 import { makeDirectories } from "../../make-directories.ts";
 import { digestOf, hexOf } from "../../tree/digest.ts";
+import { SESSION_FILE } from "../../tree/own-files.ts";
 import { renameWithoutReplacing } from "./rename-without-replacing.ts";
 
 /** `directory` without links on the way, also while it, or what is above it, does not exist yet. */
