@@ -31,7 +31,7 @@ const withoutChildProcess = {
 };
 const cli = await build({
   ...shared,
-  entryPoints: { main: "src/cli/main.ts" },
+  entryPoints: { main: "src/cli/program/main.ts" },
   outdir: "dist/cli",
   // What a command does not need is not even parsed: each part of undici and each comment costs start-up time.
   minifySyntax: true,

@@ -18,5 +18,6 @@ export type { ConnectOptions, Session, Workspace } from "./session.ts";
 export type { SdkSession, SdkToolResult } from "./transport/agb/wrap-sdk-session.ts";
 export { wrapSdkSession } from "./transport/agb/wrap-sdk-session.ts";
 export type { Transport } from "./transport/transport.ts";
-export type { WatchEvent, WatchOptions } from "./watch/watch.ts";
 export { watch } from "./watch/watch.ts";
+export type { WatchEvent } from "./watch/watch-event.ts";
+export type { WatchOptions } from "./watch/watch-options.ts";

@@ -5,13 +5,12 @@ import { ManifestError } from "../manifest/manifest-error.ts";
 import { printable } from "../tree/printable.ts";
 import type { Line } from "./events.ts";
 import { errorLine, headlineOf } from "./events.ts";
-import type { Ink } from "./ink.ts";
+import type { Ink, Paint } from "./ink.ts";
 import type { Output } from "./output.ts";
 import { Redactor } from "./redact.ts";
 import { renderLockDifferences } from "./render-lock.ts";
 
 export type ColorChoice = "auto" | "always" | "never";
-export type Paint = "green" | "red" | "yellow" | "cyan" | "bold" | "dim";
 
 /** What every command prints through: results to stdout, everything else to stderr, secrets to neither. */
 export class Console {

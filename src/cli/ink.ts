@@ -1,4 +1,5 @@
-import type { Paint } from "./console.ts";
+/** Colours and weights of text. */
+export type Paint = "green" | "red" | "yellow" | "cyan" | "bold" | "dim";
 
 /** How rendered text is coloured, and how texts of others come into it. */
 export type Ink = {

@@ -4,10 +4,9 @@ import type { Plan, Step } from "../plan/plan.ts";
 import { plural } from "../plural.ts";
 import { printable } from "../tree/printable.ts";
 import { comparePaths } from "../tree/workspace-path.ts";
-import type { Paint } from "./console.ts";
 import { countSteps, describeConflict, describeStep, isCreation } from "./describe-step.ts";
 import { foldCreations } from "./fold-creations.ts";
-import type { Ink } from "./ink.ts";
+import type { Ink, Paint } from "./ink.ts";
 import { owedClause, renderOwed } from "./render-owed.ts";
 
 /** How much of a plan is shown, and what is known beside it. */

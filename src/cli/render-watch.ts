@@ -7,7 +7,7 @@ import type { Drift } from "../reconcile/drift.ts";
 import type { ApplyReport } from "../report.ts";
 import { printable } from "../tree/printable.ts";
 import { comparePaths } from "../tree/workspace-path.ts";
-import type { WatchEvent } from "../watch/watch.ts";
+import type { WatchEvent } from "../watch/watch-event.ts";
 import type { Given } from "./again.ts";
 import { restoreHints, settleHints } from "./again.ts";
 import type { Console } from "./console.ts";

@@ -1,5 +1,5 @@
 import { plural } from "../plural.ts";
-import type { WatchState } from "../watch/watch.ts";
+import type { WatchState } from "../watch/watch-event.ts";
 
 /** Redrawn at most this often. */
 const INTERVAL_MS = 100;

@@ -3,11 +3,11 @@ import { posix } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Contexts, StoreContext } from "./contexts.ts";
-import type { Settings } from "./emulator-options.ts";
 import type { ObjectStore } from "./object-store.ts";
-import { placeInside } from "./place-inside.ts";
-import { errnoOf, SessionFilesError, strerror } from "./session-files-error.ts";
-import type { Mounted, Session } from "./sessions.ts";
+import type { Settings } from "./session/emulator-options.ts";
+import { placeInside } from "./session/place-inside.ts";
+import { errnoOf, SessionFilesError, strerror } from "./session/session-files-error.ts";
+import type { Mounted, Session } from "./session/sessions.ts";
 import { makeDirectories, walk, within } from "./tools/file-tools.ts";
 
 export type TaskType = "upload" | "download";

@@ -7,7 +7,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Contexts, StoreContext, StoredFile } from "./contexts.ts";
 import type { Reply } from "./reply.ts";
-import { errnoOf, SessionFilesError } from "./session-files-error.ts";
+import { errnoOf, SessionFilesError } from "./session/session-files-error.ts";
 
 /** Life of a presigned URL (protocol §8.2). */
 const urlLifeSeconds = 3600;

@@ -1,7 +1,7 @@
 import { UsageError } from "../errors.ts";
 import { parseDuration } from "../manifest/duration.ts";
 import { suggest } from "../manifest/suggest.ts";
-import type { EmulatorOptions, Verdicts } from "./emulator-options.ts";
+import type { EmulatorOptions, Verdicts } from "./session/emulator-options.ts";
 
 /** Reads one value; undefined when it is none. */
 type Reader = (value: string) => Partial<EmulatorOptions> | undefined;

@@ -1,6 +1,6 @@
 import { UsageError } from "../errors.ts";
 import { suggest } from "../manifest/suggest.ts";
-import type { MissingTool } from "./emulator-options.ts";
+import type { MissingTool } from "./session/emulator-options.ts";
 import { toolCatalogue } from "./tool-catalogue.ts";
 
 /** Every tool that sessions can lack; the last stands for the context behind file transfer (protocol §9). */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
 import { EMULATOR_FILE } from "../tree/own-files.ts";
-import { errnoOf, SessionFilesError, strerror } from "./session-files-error.ts";
+import { errnoOf, SessionFilesError, strerror } from "./session/session-files-error.ts";
 
 /**
  * The directory where an emulator keeps sessions and objects, made where it is missing: `wanted`, or a new temporary

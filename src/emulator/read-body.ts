@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { type JsonRecord, parseRecord } from "./json-values.ts";
+import { type JsonRecord, parseRecord } from "./session/json-values.ts";
 
 /** A body as JSON and its length; `{}` for an empty one. */
 export type Body = { readonly record: JsonRecord; readonly sizeBytes: number };

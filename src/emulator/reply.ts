@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { JsonRecord } from "./json-values.ts";
+import type { JsonRecord } from "./session/json-values.ts";
 
 /** What goes back over HTTP: text, or a file of this machine that is streamed. */
 export type Reply = {

@@ -1,4 +1,4 @@
-import type { RequestInfo } from "./action.ts";
+import type { RequestInfo } from "./session/action.ts";
 
 /** What is remembered of the requests so far: as many as `keptRequests`, their arguments up to `keptArgsBytes`. */
 export type HistoryLimits = { readonly keptRequests: number; readonly keptArgsBytes: number };

@@ -1,11 +1,11 @@
 import type { ContextSync, TaskType } from "./context-sync.ts";
 import type { Contexts, StoreContext } from "./contexts.ts";
-import type { Settings } from "./emulator-options.ts";
-import { isRecord, type JsonRecord, numberAt, parseRecord, textAt, textMap } from "./json-values.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { plain, quotaExceeded, type Reply, refuse, sessionNotFound, succeed, toolSessionNotFound } from "./reply.ts";
-import { transferDirectory } from "./session-tree.ts";
-import { type Mounted, type Session, type Sessions, setLabels, visibleLabels } from "./sessions.ts";
+import type { Settings } from "./session/emulator-options.ts";
+import { isRecord, type JsonRecord, numberAt, parseRecord, textAt, textMap } from "./session/json-values.ts";
+import { transferDirectory } from "./session/session-tree.ts";
+import { type Mounted, type Session, type Sessions, setLabels, visibleLabels } from "./session/sessions.ts";
 import type { ToolDescription } from "./tool-catalogue.ts";
 import type { Honesty, ToolRunner } from "./tools/call-tool.ts";
 

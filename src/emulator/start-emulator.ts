@@ -4,26 +4,26 @@ import { rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
-import type { RequestInfo } from "./action.ts";
 import { isLoopback } from "./admission.ts";
 import { limitStrangers } from "./connections.ts";
 import { makeContextSync } from "./context-sync.ts";
 import { makeContexts } from "./contexts.ts";
-import type { EmulatorOptions, Settings } from "./emulator-options.ts";
-import { settingsOf } from "./emulator-options.ts";
 import { Exchange } from "./exchange.ts";
-import { openNamespace } from "./namespace.ts";
 import { makeObjectStore } from "./object-store.ts";
 import { prepareRoot } from "./prepare-root.ts";
-import { removeTree } from "./remove-tree.ts";
 import { RequestHistory } from "./request-history.ts";
 import { makeRouter } from "./router.ts";
-import { errnoOf } from "./session-files-error.ts";
-import { makeSessionTree } from "./session-tree.ts";
-import { makeSessions } from "./sessions.ts";
+import type { RequestInfo } from "./session/action.ts";
+import type { EmulatorOptions, Settings } from "./session/emulator-options.ts";
+import { settingsOf } from "./session/emulator-options.ts";
+import { openNamespace } from "./session/namespace.ts";
+import { removeTree } from "./session/remove-tree.ts";
+import { errnoOf } from "./session/session-files-error.ts";
+import { makeSessionTree } from "./session/session-tree.ts";
+import { makeSessions } from "./session/sessions.ts";
+import { makeUserland } from "./session/userland.ts";
 import { toolCatalogue } from "./tool-catalogue.ts";
 import { makeToolRunner } from "./tools/call-tool.ts";
-import { makeUserland } from "./userland.ts";
 
 /** A server that runs. */
 export type Emulator = {

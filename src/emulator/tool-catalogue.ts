@@ -1,4 +1,4 @@
-import type { JsonRecord } from "./json-values.ts";
+import type { JsonRecord } from "./session/json-values.ts";
 
 export type ToolDescription = {
   readonly name: string;

@@ -19,8 +19,8 @@ import type { CommandRunner } from "./command-runner.ts";
 import { changedBefore, knownAfter } from "./known-after.ts";
 import type { Teller } from "./teller.ts";
 import type { UnsettledFiles } from "./unsettled-files.ts";
-import type { WatchOptions } from "./watch.ts";
 import type { WatchEvent } from "./watch-event.ts";
+import type { WatchOptions } from "./watch-options.ts";
 
 export type Round = {
   readonly options: WatchOptions;

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import { run, start } from "../helpers/cli.ts";
 import { layOut, temporaryDirectory } from "../helpers/workspace.ts";

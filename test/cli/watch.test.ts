@@ -5,8 +5,8 @@ import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { Action } from "../../src/emulator/action.ts";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { Action } from "../../src/emulator/session/action.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import type { Emulator } from "../../src/emulator/start-emulator.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import { run, start } from "../helpers/cli.ts";

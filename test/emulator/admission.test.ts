@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { type Emulator, startEmulator } from "../../src/emulator/start-emulator.ts";
 import { UsageError } from "../../src/errors.ts";
 import { temporaryDirectory } from "../helpers/workspace.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import { shellTimeoutMs } from "../../src/emulator/tools/shell.ts";
 import { call, callLink, callTool, createSession, textOf } from "./client.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { type Emulator, startEmulator } from "../../src/emulator/start-emulator.ts";
 import { call, callLink, callTool, createSession, fieldOf, listOf, sendRaw, textOf } from "./client.ts";
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { connect } from "../../src/connect.ts";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import type { Emulator } from "../../src/emulator/start-emulator.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import type { Session } from "../../src/session.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Action } from "../../src/emulator/action.ts";
+import type { Action } from "../../src/emulator/session/action.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import type { LiveCommand, LiveOutcome } from "../../src/run/live-command.ts";
 import { runLive } from "../../src/run/live-command.ts";

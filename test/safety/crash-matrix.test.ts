@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
-import type { Action } from "../../src/emulator/action.ts";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { Action } from "../../src/emulator/session/action.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import { hasCode } from "../../src/errors.ts";
 import { apply } from "../../src/reconcile/apply-plan.ts";

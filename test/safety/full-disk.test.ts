@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import { AgbSyncError } from "../../src/errors.ts";
 import { apply } from "../../src/reconcile/apply-plan.ts";

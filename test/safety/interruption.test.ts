@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { connect } from "../../src/connect.ts";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import { hasErrno } from "../../src/errors.ts";
 import { apply } from "../../src/reconcile/apply-plan.ts";

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { type Emulator, startEmulator } from "../../src/emulator/start-emulator.ts";
 import { apply } from "../../src/reconcile/apply-plan.ts";
 import { run } from "../helpers/cli.ts";

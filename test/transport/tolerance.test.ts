@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { apply } from "../../src/reconcile/apply-plan.ts";
 import { makePlan } from "../../src/reconcile/make-plan.ts";
 import { openOn, sharedEmulator } from "../helpers/kinds.ts";

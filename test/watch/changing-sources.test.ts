@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { connect } from "../../src/connect.ts";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import type { ConnectOptions } from "../../src/session.ts";
 import { Bell } from "../../src/watch/bell.ts";

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { seededRandom } from "../../src/emulator/parse-faults.ts";
+import { seededRandom } from "../../src/emulator/session/parse-faults.ts";
 
 type Random = () => number;
 type Edit = (source: string, random: Random) => Promise<void> | void;

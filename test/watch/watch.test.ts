@@ -15,13 +15,13 @@ import {
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { seededRandom } from "../../src/emulator/parse-faults.ts";
+import { seededRandom } from "../../src/emulator/session/parse-faults.ts";
 import { TransportError } from "../../src/errors.ts";
 import { Bell } from "../../src/watch/bell.ts";
 import { FileHints } from "../../src/watch/file-hints.ts";
 import type { Hints } from "../../src/watch/hints.ts";
 import { UnsettledFiles } from "../../src/watch/unsettled-files.ts";
-import type { WatchOptions } from "../../src/watch/watch.ts";
+import type { WatchOptions } from "../../src/watch/watch-options.ts";
 import { asNobody } from "../desired/as-nobody.ts";
 import { triesAll } from "../helpers/tries-all.ts";
 import { burst, edit, plainEdits } from "./edits.ts";

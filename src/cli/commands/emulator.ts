@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { parseBehaviour } from "../../emulator/parse-behaviour.ts";
-import { parseFaults } from "../../emulator/parse-faults.ts";
 import { parseMissingTools } from "../../emulator/parse-missing-tools.ts";
+import { parseFaults } from "../../emulator/session/parse-faults.ts";
 import { startEmulator } from "../../emulator/start-emulator.ts";
 import { UsageError } from "../../errors.ts";
 import { printable } from "../../tree/printable.ts";

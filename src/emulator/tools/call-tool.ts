@@ -1,7 +1,7 @@
-import type { Settings } from "../emulator-options.ts";
-import { isRecord, type JsonRecord, parseRecord } from "../json-values.ts";
-import type { Session, Sessions } from "../sessions.ts";
-import type { Userland } from "../userland.ts";
+import type { Settings } from "../session/emulator-options.ts";
+import { isRecord, type JsonRecord, parseRecord } from "../session/json-values.ts";
+import type { Session, Sessions } from "../session/sessions.ts";
+import type { Userland } from "../session/userland.ts";
 import { getFileChange } from "./file-change.ts";
 import {
   createDirectory,

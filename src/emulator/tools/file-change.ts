@@ -1,10 +1,8 @@
-import { textAt } from "../json-values.ts";
-import { errnoOf, strerror } from "../session-files-error.ts";
+import { textAt } from "../session/json-values.ts";
+import { errnoOf, strerror } from "../session/session-files-error.ts";
+import type { Snapshot } from "../session/sessions.ts";
 import { walk } from "./file-tools.ts";
 import { answer, failure, type ToolAnswer, type ToolCall } from "./tool-answer.ts";
-
-/** What lay below a watched directory when it was last asked about: path → a mark that changes with the content. */
-export type Snapshot = ReadonlyMap<string, { readonly isDirectory: boolean; readonly mark: string }>;
 
 type Event = { readonly eventType: "create" | "modify" | "delete"; readonly path: string; readonly pathType: string };
 

@@ -16,10 +16,10 @@ import {
   writeSync,
 } from "node:fs";
 import { posix } from "node:path";
-import { numberAt, textAt } from "../json-values.ts";
-import { type Place, placeInside } from "../place-inside.ts";
-import { errnoOf, SessionFilesError, strerror } from "../session-files-error.ts";
-import type { Session } from "../sessions.ts";
+import { numberAt, textAt } from "../session/json-values.ts";
+import { type Place, placeInside } from "../session/place-inside.ts";
+import { errnoOf, SessionFilesError, strerror } from "../session/session-files-error.ts";
+import type { Session } from "../session/sessions.ts";
 import { answer, done, failure, type ToolAnswer, type ToolCall } from "./tool-answer.ts";
 
 const isSuperuser = process.getuid?.() === 0;

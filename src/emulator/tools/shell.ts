@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { numberAt, textAt, textMap } from "../json-values.ts";
-import type { Namespace, RunResult } from "../namespace.ts";
-import { homeDirectory } from "../session-tree.ts";
+import { numberAt, textAt, textMap } from "../session/json-values.ts";
+import type { Namespace, RunResult } from "../session/namespace.ts";
+import { homeDirectory } from "../session/session-tree.ts";
 import { answer, failure, type ToolAnswer, type ToolCall } from "./tool-answer.ts";
 
 const defaultTimeoutMs = 1000;

@@ -1,6 +1,6 @@
-import type { Settings } from "../emulator-options.ts";
-import type { JsonRecord } from "../json-values.ts";
-import type { Session } from "../sessions.ts";
+import type { Settings } from "../session/emulator-options.ts";
+import type { JsonRecord } from "../session/json-values.ts";
+import type { Session } from "../session/sessions.ts";
 
 /** What a tool says; failures are text too (protocol §5.1, §5.4). */
 export type ToolAnswer = { readonly text: string; readonly isError: boolean };

@@ -2,13 +2,19 @@ import { closeSync, lstatSync } from "node:fs";
 import { hasCode } from "../../errors.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, parentPath } from "../../tree/workspace-path.ts";
-import type { EmbeddedTransport } from "./embedded-transport.ts";
 import type { Reading } from "./read-session-file.ts";
 import { hashLarge, hashSmall, openUnfollowed } from "./read-session-file.ts";
 import { translate } from "./translate.ts";
+import type { Turns } from "./turns.ts";
 
 /** What says that a path is no file that can be read, not that reading failed. */
 const unreadable = ["NOT_FOUND", "NOT_A_DIRECTORY", "IS_A_DIRECTORY", "PERMISSION_DENIED", "OUTSIDE_ROOT"] as const;
+
+/** What an embedded transport has of this: its directories, and its turns with what else this process does. */
+type Directories = {
+  readonly turns: Turns;
+  inside<Result>(path: WorkspacePath, work: (at: (name: string) => string) => Result): Result;
+};
 
 /** Paths worked on through one opening of their directory. */
 const FILES_AT_A_TIME = 100;
@@ -18,7 +24,7 @@ const FILES_AT_A_TIME = 100;
  * tried on every file first.
  */
 export async function hashFiles(
-  transport: EmbeddedTransport,
+  transport: Directories,
   paths: readonly WorkspacePath[],
   onRead: (path: WorkspacePath, reading: Reading) => void,
   signal: AbortSignal,
@@ -52,7 +58,7 @@ export function* neighbours(paths: readonly WorkspacePath[]): Generator<Readonly
 
 /** Gives those that need a look of their own. */
 function hashTogether(
-  transport: EmbeddedTransport,
+  transport: Directories,
   group: Readonly<Neighbours>,
   onRead: (path: WorkspacePath, reading: Reading) => void,
   hash: (localPath: string) => Reading | undefined,
@@ -69,7 +75,7 @@ function hashTogether(
   return others ?? [];
 }
 
-async function hashAlone(transport: EmbeddedTransport, path: WorkspacePath, signal: AbortSignal) {
+async function hashAlone(transport: Directories, path: WorkspacePath, signal: AbortSignal) {
   const descriptor = readable(() =>
     transport.inside(parentPath(path), (at) => {
       const own = at(baseName(path));

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "../../../src/connect.ts";
-import type { EmulatorOptions } from "../../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../../src/emulator/session/emulator-options.ts";
 import { startEmulator } from "../../../src/emulator/start-emulator.ts";
 import { FileTransfer } from "../../../src/transport/agb/file-transfer.ts";
 import { digestOf } from "../../../src/tree/digest.ts";

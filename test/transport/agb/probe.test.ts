@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { connect } from "../../../src/connect.ts";
-import type { EmulatorOptions } from "../../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../../src/emulator/session/emulator-options.ts";
 import { startEmulator } from "../../../src/emulator/start-emulator.ts";
 import type { ErrorCode } from "../../../src/errors.ts";
 import { TransportError } from "../../../src/errors.ts";

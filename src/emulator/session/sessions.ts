@@ -5,8 +5,10 @@ import type { Settings } from "./emulator-options.ts";
 import { type Namespace, openNamespace } from "./namespace.ts";
 import { removeTree } from "./remove-tree.ts";
 import { makeSessionTree } from "./session-tree.ts";
-import type { Snapshot } from "./tools/file-change.ts";
 import type { Userland } from "./userland.ts";
+
+/** What lay below a watched directory when it was last asked about: path → a mark that changes with the content. */
+export type Snapshot = ReadonlyMap<string, { readonly isDirectory: boolean; readonly mark: string }>;
 
 export type Labels = Readonly<Record<string, string>>;
 

@@ -1,6 +1,6 @@
 import { closeSync, constants, lstatSync, openSync, readlinkSync, type Stats } from "node:fs";
 import { join } from "node:path";
-import { hasErrno } from "../errors.ts";
+import { hasErrno } from "../../errors.ts";
 import { SessionFilesError } from "./session-files-error.ts";
 import { homeDirectory } from "./session-tree.ts";
 

@@ -1,17 +1,17 @@
 import { statSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
-import { readNamedEnvFiles, withoutPreloaded } from "../environment/env-files.ts";
-import { AgbSyncError, messageOf, UsageError } from "../errors.ts";
-import { Console } from "./console.ts";
-import { Context } from "./context.ts";
-import { errorLine } from "./events.ts";
-import { exitCodeOf, exitCodes } from "./exit-code.ts";
-import { localFault } from "./local-fault.ts";
-import type { Output } from "./output.ts";
+import { readNamedEnvFiles, withoutPreloaded } from "../../environment/env-files.ts";
+import { AgbSyncError, messageOf, UsageError } from "../../errors.ts";
+import { Console } from "../console.ts";
+import { Context } from "../context.ts";
+import { errorLine } from "../events.ts";
+import { exitCodeOf, exitCodes } from "../exit-code.ts";
+import { localFault } from "../local-fault.ts";
+import type { Output } from "../output.ts";
 import type { Invocation } from "./program.ts";
 
 /** Loads a command, runs it, and says what went wrong. Gives the exit code. */
-export async function runCommand(
+export async function runInvocation(
   output: Output,
   invocation: Invocation,
   load: () => Promise<(context: Context) => Promise<number>>,

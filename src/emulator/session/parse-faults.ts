@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../../errors.ts";
 import type { Action } from "./action.ts";
 
 const kinds = [

@@ -1,10 +1,10 @@
 import { Command, Option } from "commander";
-import { suggest } from "../manifest/suggest.ts";
-import { printable } from "../tree/printable.ts";
-import type { Context } from "./context.ts";
-import { exitCodes, exitMeanings } from "./exit-code.ts";
-import type { Output } from "./output.ts";
-import { pointerFor } from "./pointers.ts";
+import { suggest } from "../../manifest/suggest.ts";
+import { printable } from "../../tree/printable.ts";
+import type { Context } from "../context.ts";
+import { exitCodes, exitMeanings } from "../exit-code.ts";
+import type { Output } from "../output.ts";
+import { pointerFor } from "../pointers.ts";
 
 declare const AGB_SYNC_VERSION: string;
 
@@ -116,20 +116,20 @@ function addManifestCommands(program: Command, lazily: Lazily): void {
   add(program, "init", "write a commented manifest", ["init", "init --from app"])
     .option("--from <dir>", "describe this directory instead")
     .option("--force", "replace an existing agb-sync.yaml")
-    .action(lazily(async () => (await import("./commands/init.ts")).run));
+    .action(lazily(async () => (await import("../commands/init.ts")).run));
   const validate = ["validate", "validate deploy/agb-sync.yaml"];
   const checks = "check everything that can be checked without a session";
   names(add(program, "validate [manifest]", checks, validate))
     .option("--json", JSON_HELP)
-    .action(lazily(async () => (await import("./commands/validate.ts")).run));
+    .action(lazily(async () => (await import("../commands/validate.ts")).run));
   const lock = ["lock", "lock --check", "lock --update app/package.json"];
   names(add(program, "lock [manifest]", "pin digests and modes of everything declared in MANIFEST.lock", lock))
     .option("--check", "write nothing; exit 4 when the lock file is not what the sources are")
     .option("--update <path...>", "pin anew what is at and below these paths only")
     .option("--json", JSON_HELP)
-    .action(lazily(async () => (await import("./commands/lock.ts")).run));
+    .action(lazily(async () => (await import("../commands/lock.ts")).run));
   add(program, "schema", "print the JSON schema of manifests", ["schema > manifest.schema.json"]).action(
-    lazily(async () => (await import("./commands/schema.ts")).run),
+    lazily(async () => (await import("../commands/schema.ts")).run),
   );
 }
 
@@ -147,7 +147,7 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     .option("--diff", "show text changes and conflicts")
     .option("--out <file>", "save the plan, to be applied as it is: agb-sync apply FILE")
     .option("--exit-code", "exit 2 when there are changes, 1 when a source cannot be read")
-    .action(lazily(async () => (await import("./commands/plan.ts")).run));
+    .action(lazily(async () => (await import("../commands/plan.ts")).run));
   const apply = [
     "apply --local",
     "apply --on-conflict overwrite",
@@ -167,7 +167,7 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     .option("--dry-run", "show the plan and change nothing, as agb-sync plan does")
     .option("--run <name>", "run this command too, due or not; may be repeated", gather)
     .option("--no-run", "leave the commands of run: for the next apply")
-    .action(lazily(async () => (await import("./commands/apply.ts")).run));
+    .action(lazily(async () => (await import("../commands/apply.ts")).run));
   const watch = ["watch --local", "watch --renew --rescan 30s"];
   withOptions(
     add(program, "watch [manifest]", "apply, then mirror local changes until Ctrl-C", watch),
@@ -181,12 +181,12 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     .option("--poll [time]", "look at this interval instead of listening, as for network drives")
     .option("--once-ready-exit", "end after the first apply")
     .option("--renew", "create the session again when it has ended")
-    .action(lazily(async () => (await import("./commands/watch.ts")).run));
+    .action(lazily(async () => (await import("../commands/watch.ts")).run));
   withOptions(
     add(program, "status [manifest]", "show what changed in the session since the last apply", ["status --local"]),
     session,
     scan,
-  ).action(lazily(async () => (await import("./commands/status.ts")).run));
+  ).action(lazily(async () => (await import("../commands/status.ts")).run));
   const what = "hash everything again; exit 0 only when the session equals the manifest";
   withOptions(
     add(program, "verify [manifest]", what, ["verify --local", "verify --against sha256:9f86d0...0a08"]),
@@ -195,13 +195,13 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     .addOption(strategy())
     .option("--against <digest>", "exit 2 unless this is the digest of what is there, and nothing else is")
     .option("--allow-kept", "be content with what was kept as the session has it")
-    .action(lazily(async () => (await import("./commands/verify.ts")).run));
+    .action(lazily(async () => (await import("../commands/verify.ts")).run));
   withOptions(
     add(program, "unlock [manifest]", "remove the lock that a dead apply left behind", [
       "unlock --session session-0a1b",
     ]),
     session,
-  ).action(lazily(async () => (await import("./commands/unlock.ts")).run));
+  ).action(lazily(async () => (await import("../commands/unlock.ts")).run));
 }
 
 function addBackups(program: Command, lazily: Lazily): void {
@@ -209,13 +209,13 @@ function addBackups(program: Command, lazily: Lazily): void {
   const manifest = ["--manifest <file>", "the manifest, if it is not the nearest agb-sync.yaml"] as const;
   withOptions(add(backups, "list [manifest]", "list backups and the paths in them", ["backups list --local"]), session)
     .option(...manifest)
-    .action(lazily(async () => (await import("./commands/backups.ts")).list));
+    .action(lazily(async () => (await import("../commands/backups.ts")).list));
   const name = "20261124T120307Z-0a1b2c";
   const restore = [`backups restore ${name} --local`, `backups restore ${name} notes.md`];
   withOptions(add(backups, "restore <name> [paths...]", "bring a backup, or some of its paths, back", restore), session)
     .option(...manifest)
     .option(...lockTimeout)
-    .action(lazily(async () => (await import("./commands/backups.ts")).restore));
+    .action(lazily(async () => (await import("../commands/backups.ts")).restore));
 }
 
 function addSession(program: Command, lazily: Lazily): void {
@@ -232,25 +232,25 @@ function addSession(program: Command, lazily: Lazily): void {
     .option("--image <image>", "image, instead of the manifest's")
     .option("--name <name>", "name, instead of the manifest's")
     .option("--json", JSON_HELP)
-    .action(lazily(async () => (await import("./commands/session.ts")).create));
+    .action(lazily(async () => (await import("../commands/session.ts")).create));
   envFile(add(sessions, "list", "list live sessions", ["session list --label team=evals"]))
     .option("--label <k=v...>", "only sessions with this label")
     .option("--json", JSON_HELP)
-    .action(lazily(async () => (await import("./commands/session.ts")).list));
+    .action(lazily(async () => (await import("../commands/session.ts")).list));
   envFile(
     add(sessions, "delete <id...>", "release sessions, by id or name; their files are gone then", [
       "session delete session-0a1b",
     ]),
   )
     .option("--json", JSON_HELP)
-    .action(lazily(async () => (await import("./commands/session.ts")).remove));
+    .action(lazily(async () => (await import("../commands/session.ts")).remove));
   envFile(
     add(sessions, "keep-alive <id...>", "push the idle release of sessions away, by id or name", [
       "session keep-alive session-0a1b",
     ]),
   )
     .option("--json", JSON_HELP)
-    .action(lazily(async () => (await import("./commands/session.ts")).keepAlive));
+    .action(lazily(async () => (await import("../commands/session.ts")).keepAlive));
 }
 
 function addEmulator(program: Command, lazily: Lazily): void {
@@ -271,7 +271,7 @@ function addEmulator(program: Command, lazily: Lazily): void {
     .option("--without <tools>", "tools and services to leave out, such as shell,file_transfer")
     .option("--link", "offer the link route to new sessions")
     .option("--behave <name=value...>", "choose what is not known of the service, such as move-onto-existing=replace")
-    .action(lazily(async () => (await import("./commands/emulator.ts")).run));
+    .action(lazily(async () => (await import("../commands/emulator.ts")).run));
 }
 
 /** A command whose usage errors point to its own help, which ends with examples. */

@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
-import { exitCodes } from "./exit-code.ts";
-import { Output } from "./output.ts";
+import { exitCodes } from "../exit-code.ts";
+import { Output } from "../output.ts";
 import type { Invoke } from "./program.ts";
 import { buildProgram, refuseUnknownCommand } from "./program.ts";
 
@@ -8,8 +8,8 @@ import { buildProgram, refuseUnknownCommand } from "./program.ts";
 export async function main(args: readonly string[]): Promise<void> {
   const output = new Output();
   const invoke: Invoke = async (invocation, load) => {
-    const { runCommand } = await import("./run-command.ts");
-    process.exitCode = await runCommand(output, invocation, load);
+    const { runInvocation } = await import("./run-invocation.ts");
+    process.exitCode = await runInvocation(output, invocation, load);
   };
   try {
     const program = buildProgram(output, invoke);
@@ -20,7 +20,7 @@ export async function main(args: readonly string[]): Promise<void> {
     // commander has already printed help, version or the mistake.
     process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
     if (error.exitCode !== 0 && args.includes("--json")) {
-      const { failUsage } = await import("./run-command.ts");
+      const { failUsage } = await import("./run-invocation.ts");
       failUsage(output, error.message.replace(/^error: /, "").replaceAll(/\s+/g, " "));
     }
   }
