@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { run } from "../helpers/cli.ts";
 import { openOn, sharedEmulator } from "../helpers/kinds.ts";
 import { layOut, temporaryDirectory } from "../helpers/workspace.ts";
