@@ -1,3 +1,4 @@
+import { hasCode } from "../errors.ts";
 import type { Transport } from "../transport/transport.ts";
 import { statePath } from "../tree/workspace-path.ts";
 import { listState, readState, replaceState } from "./state-file.ts";
@@ -11,7 +12,12 @@ export const KEPT_BACKUPS = 5;
 /** Holds the highest number that a backup of this workspace was given. */
 const COUNTER_NAME = "counter";
 const COUNTER_BYTES = 64;
-const HIGHEST = 999_999_999_999_999;
+
+/**
+ * The most digits of a name that the counter is set by when it is lower or lost. The counter itself may have more, so that
+ * a foreign directory with the highest such name still leaves room above it.
+ */
+const COUNTED_DIGITS = 12;
 
 /** What a name begins with, for people: when the client thought it was. */
 export function backupTime(now: Date): string {
@@ -43,8 +49,8 @@ export function inOrderOfMaking(names: readonly string[]): readonly string[] {
 export class BackupNumbers {
   readonly #transport: Transport;
   #last: Promise<number> | undefined;
-  /** The first that was given. */
-  first: number | undefined;
+  /** The first and the last that were given; the names of others may be higher than these only by chance. */
+  given: { readonly first: number; readonly last: number } | undefined;
 
   constructor(transport: Transport) {
     this.#transport = transport;
@@ -57,7 +63,7 @@ export class BackupNumbers {
   async next(now: Date, signal: AbortSignal): Promise<string> {
     const number = (this.#last ?? this.#read(signal)).then(async (last) => {
       await replaceState(this.#transport, COUNTER_NAME, `${COUNTER_NAME}.new`, `${last + 1}\n`, signal);
-      this.first ??= last + 1;
+      this.given = { first: this.given?.first ?? last + 1, last: last + 1 };
       return last + 1;
     });
     this.#last = number;
@@ -65,12 +71,22 @@ export class BackupNumbers {
   }
 
   async #read(signal: AbortSignal): Promise<number> {
-    const [text = "", names] = await Promise.all([
-      readState(this.#transport, statePath(COUNTER_NAME), signal, COUNTER_BYTES),
-      backupNames(this.#transport, signal),
-    ]);
+    const [text = "", names] = await Promise.all([this.#readCounter(signal), backupNames(this.#transport, signal)]);
     const counted = /^\d{1,15}$/.test(text.trim()) ? Number(text) : 0;
-    return Math.min(HIGHEST, Math.max(counted, ...names.map((name) => orderOf(name) ?? 0)));
+    const taken = new Set(names.map((name) => orderOf(name) ?? 0));
+    let last = Math.max(counted, ...[...taken].filter((order) => order < 10 ** COUNTED_DIGITS));
+    while (taken.has(last + 1)) last += 1;
+    return last;
+  }
+
+  /** One that cannot be read is as good as lost; it is replaced by rename, which needs no permission on it. */
+  async #readCounter(signal: AbortSignal): Promise<string | undefined> {
+    try {
+      return await readState(this.#transport, statePath(COUNTER_NAME), signal, COUNTER_BYTES);
+    } catch (error) {
+      if (hasCode(error, "PERMISSION_DENIED")) return undefined;
+      throw error;
+    }
   }
 }
 

@@ -125,6 +125,27 @@ describe.each(kinds)("$name", ({ strategy, isFull, open }) => {
     expect(existsSync(join(root, ".agb-sync/backup", backup, "empty"))).toBe(false);
   });
 
+  it.each(["999999999999999", "999999999999"])(
+    "counts on past a foreign directory that ends in %s, whatever becomes of the counter (S19, S42)",
+    async (number) => {
+      const { session, rootDirectory } = await open();
+      const [directory, state] = [temporaryDirectory(), join(rootDirectory, ".agb-sync")];
+      const theirs = `20991231T235959Z-${number}`;
+      layOut(rootDirectory, { [`.agb-sync/backup/${theirs}/file`]: "theirs" });
+      const damages = ["", "garbage", "-5", "99999999999999999999999", undefined];
+      for (const [index, counter] of damages.entries()) {
+        if (counter === undefined) rmSync(join(state, "counter"));
+        else writeFileSync(join(state, "counter"), counter);
+        writeFileSync(join(rootDirectory, "file"), `foreign ${index}`);
+        layOut(join(directory, "source"), { file: `ours ${index}` });
+        await apply(mirrorOf(directory), session, { strategy, onConflict: "overwrite", signal });
+      }
+      const kept = readdirSync(join(state, "backup")).filter((name) => name !== theirs);
+      const texts = kept.map((name) => readFileSync(join(state, "backup", name, "file"), "utf8"));
+      expect(texts.toSorted()).toEqual(damages.map((_, index) => `foreign ${index}`));
+    },
+  );
+
   it("waits for the lock, and names its holder (S22)", async () => {
     const { transport, root, name } = await replaced();
     const lock = await acquireLock(transport, { owner: "the holder", timeoutMs: 0 }, signal);

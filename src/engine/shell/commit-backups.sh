@@ -13,9 +13,13 @@ number() {
   n_=0
   c_=
   is_file "$G/counter" && c_=$(head -c 20 "$G/counter")
+  # Fifteen digits are more than there will ever be, and what every shell can count with. Of a name only twelve count, so
+  # that a foreign directory with the highest number leaves room above it.
   for b_ in "$c_" "$G/backup/"$STAMP-??????*; do
+    case $b_ in
+      */*) is_long "${b_##*-}" && continue ;;
+    esac
     b_=${b_##*-}
-    # Fifteen digits are more than there will ever be, and what every shell can count with.
     case $b_ in
       '' | *[!0-9]* | ????????????????*) ;;
       *) [ "$b_" -le "$n_" ] || n_=$b_ ;;
@@ -29,9 +33,17 @@ number() {
     esac
   done
   n_=$((n_ + 1))
+  while set -- "$G/backup/"*-"$(printf %06d "$n_")" && is_dir "$1"; do n_=$((n_ + 1)); done
   echo "$n_" >"$ST/counter" && mv -f -T "$ST/counter" "$G/counter" || return 1
   [ -n "$FIRST" ] || FIRST=$n_
   NAME=$BACKUP_TIME-$(printf %06d "$n_")
+}
+# is_long NUMBER: more than twelve digits.
+is_long() {
+  case $1 in
+    ?????????????*) true ;;
+    *) false ;;
+  esac
 }
 # rescue DIR: what a commit that was cut off had set aside may be the only copy of somebody's bytes: it becomes a backup.
 # What several lines set aside under one path needs a backup for each. False when something is still left.
@@ -81,6 +93,7 @@ backups() {
         n=0
         ;;
     esac
-    echo "$n ${b#backup/}"
+    # What is above the counter, no run of agb-sync made.
+    [ "$n" -gt "$n_" ] || echo "$n ${b#backup/}"
   done
 }
