@@ -80,20 +80,20 @@ function notIn(name: string) {
 }
 
 /**
- * Removes all but the newest backups, with the lock held: none of those `given` in this run, and nothing that agb-sync did
- * not make (S42): a number above the last that was given never came from the counter. One that cannot be removed stays. It is taken out of the list by one rename, so that no
+ * Removes all but the newest backups, with the lock held: none numbered `madeFrom` or higher, and nothing that agb-sync
+ * did not make (S42): a number above `last` never came from the counter. One that cannot be removed stays. It is taken out of the list by one rename, so that no
  * backup is ever half there.
  */
 export async function pruneBackups(
   transport: Transport,
   signal: AbortSignal,
-  given: BackupNumbers["given"] = undefined,
+  madeFrom = Number.POSITIVE_INFINITY,
+  last = Number.MAX_SAFE_INTEGER,
 ): Promise<void> {
-  const { first, last } = given ?? { first: Number.POSITIVE_INFINITY, last: Number.MAX_SAFE_INTEGER };
   const ours = (await listBackups(transport, signal)).filter(
     (name) => (orderOf(name) ?? Number.POSITIVE_INFINITY) <= last,
   );
-  const pruned = ours.slice(0, -KEPT_BACKUPS).filter((name) => (orderOf(name) ?? 0) < first);
+  const pruned = ours.slice(0, -KEPT_BACKUPS).filter((name) => (orderOf(name) ?? 0) < madeFrom);
   if (pruned.length === 0) return;
   const stage = childPath(STAGES_PATH, `${STEPS_STAGE}${randomUUID()}`);
   await makeStateDirectory(transport, stage, signal);

@@ -84,7 +84,7 @@ export async function commitBySteps(
     const backupPath = await run.backupPath();
     // With the lock still held: whoever restores holds it too, so that nothing goes that is being read (S42).
     if (backupPath !== undefined && !signal.aborted) {
-      await pruneBackups(transport, signal, numbers.given).catch((error: unknown) => {
+      await pruneBackups(transport, signal, numbers.given?.first, numbers.given?.last).catch((error: unknown) => {
         // The work is done: what could not be removed now is in nobody's way.
         if (!(error instanceof TransportError)) throw error;
       });
