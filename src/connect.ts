@@ -1,6 +1,7 @@
 import { StepsEngine } from "./engine/steps/steps-engine.ts";
 import type { ConnectOptions, Session } from "./session.ts";
 import { DEFAULT_CONCURRENCY } from "./transport/requests.ts";
+import type { Waiting } from "./transport/silence-watch.ts";
 
 /**
  * Reaches a session: the embedded one, the one with the given id, a live one of the given name, or a new one.
@@ -33,6 +34,12 @@ async function connectLocally(options: ConnectOptions, directory: string): Promi
 }
 
 async function connectToAgb(options: ConnectOptions): Promise<Session> {
-  const { openAgbSession } = await import("./transport/agb/open-agb-session.ts");
-  return await openAgbSession(options, options.concurrency ?? DEFAULT_CONCURRENCY);
+  const [{ openConnection }, { agbSession }] = await Promise.all([
+    import("./transport/agb/reach-session.ts"),
+    import("./agb-session.ts"),
+  ]);
+  const { onEvent, concurrency = DEFAULT_CONCURRENCY } = options;
+  const telling = onEvent && { onWaiting: (waiting: Waiting) => onEvent({ type: "waiting", ...waiting }) };
+  const { connection, origin, keepAlive } = await openConnection({ ...options, ...telling });
+  return agbSession(connection, { origin, concurrency, keepAlive });
 }

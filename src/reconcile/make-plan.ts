@@ -4,7 +4,7 @@ import { readSources } from "../desired/read-sources.ts";
 import { openStoredSourceCache } from "../desired/stored-source-cache.ts";
 import type { Engine, ScanRequest, ScanResult } from "../engine/engine.ts";
 import { estimateRequests } from "../engine/estimate-requests.ts";
-import { unwritableContents } from "../engine/steps/unwritable-contents.ts";
+import { unwritableContents } from "../engine/unwritable-contents.ts";
 import { UsageError } from "../errors.ts";
 import { forSession } from "../manifest/for-session.ts";
 import { ignoreMatcher } from "../manifest/ignore-matcher.ts";

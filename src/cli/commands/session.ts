@@ -1,7 +1,7 @@
 import { hasCode, TransportError, UsageError } from "../../errors.ts";
 import type { SessionSpec } from "../../manifest/manifest.ts";
 import { plural } from "../../plural.ts";
-import { openAccount, reachSession } from "../../transport/agb/open-agb-session.ts";
+import { openAccount, reachSession } from "../../transport/agb/reach-session.ts";
 import { printable } from "../../tree/printable.ts";
 import type { Context } from "../context.ts";
 import { exitCodeOf, exitCodes } from "../exit-code.ts";

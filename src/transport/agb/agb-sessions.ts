@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { systemClock } from "../../clock.ts";
 import { hasCode, TransportError } from "../../errors.ts";
-import type { SessionSpec } from "../../manifest/manifest.ts";
 import { type RetryPolicy, sleepOrAbort } from "../retry-policy.ts";
 import { shorten } from "../shorten.ts";
 import type { AgbClient } from "./agb-client.ts";
@@ -55,6 +54,14 @@ const endedStatus = new Set(["finish", "finished", "deleting", "deleted", "relea
 const finalReasons =
   /quota|ceased|image|auth|not_login|logged in|denied|forbidden|arrears|overdue|balance|invalid ?param/i;
 
+/** What a new session shall be; a session spec of a manifest fits. */
+export type NewSession = {
+  readonly image: string;
+  readonly name?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly idleTimeoutMs?: number;
+};
+
 /** The life cycle of sessions (protocol §4). */
 export class AgbSessions {
   readonly #client: AgbClient;
@@ -71,7 +78,7 @@ export class AgbSessions {
    * is looked for by a label that only this creation carries, so that none is leaked.
    * @throws {TransportError} `SESSION_FAILED` with the service's reason.
    */
-  async create(spec: SessionSpec, signal: AbortSignal): Promise<SessionDetails> {
+  async create(spec: NewSession, signal: AbortSignal): Promise<SessionDetails> {
     const token = `${Math.floor(Date.now() / 1000)}_${randomUUID()}_${encodeURIComponent(spec.image)}`;
     const named = spec.name === undefined ? {} : { [NAME_LABEL]: spec.name };
     const labels = { ...spec.labels, ...named, [CREATE_LABEL]: token };
@@ -251,7 +258,7 @@ export class AgbSessions {
   }
 
   async #createOnce(
-    spec: SessionSpec,
+    spec: NewSession,
     labels: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<SessionDetails> {

@@ -1,22 +1,34 @@
-import { ShellEngine } from "../../engine/shell/shell-engine.ts";
-import { StepsEngine } from "../../engine/steps/steps-engine.ts";
 import { TransportError, UsageError } from "../../errors.ts";
-import type { ConnectOptions, Session, Workspace } from "../../session.ts";
 import { DEFAULT_CONCURRENCY, Requests } from "../requests.ts";
-import { DEFAULT_RETRY_POLICY } from "../retry-policy.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../retry-policy.ts";
 import type { Waiting } from "../silence-watch.ts";
-import type { Transport } from "../transport.ts";
 import { AgbClient } from "./agb-client.ts";
 import { configFromEnvironment } from "./agb-config.ts";
-import type { SessionDetails } from "./agb-sessions.ts";
+import type { NewSession, SessionDetails } from "./agb-sessions.ts";
 import { AgbSessions } from "./agb-sessions.ts";
 import type { AgbConnection, ShellTool } from "./agb-transport.ts";
-import { AgbTransport, SharedProbe } from "./agb-transport.ts";
 import { FileTransfer } from "./file-transfer.ts";
 import { HttpPool } from "./http-pool.ts";
 import { ApiRoute, LinkRoute } from "./tool-caller.ts";
 
-type AccountOptions = Pick<ConnectOptions, "env" | "cwd" | "envFiles" | "retryPolicy" | "concurrency" | "onEvent">;
+type AccountOptions = {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly envFiles?: readonly string[];
+  readonly retryPolicy?: RetryPolicy;
+  readonly concurrency?: number;
+  /** Told when nothing has come from the service for some seconds. */
+  readonly onWaiting?: (waiting: Waiting) => void;
+};
+
+/** Which session is meant: the one with this id, else the live one named in `spec`, else a new one. */
+type Wanted = {
+  readonly sessionId?: string;
+  readonly spec?: NewSession;
+  /** False: never create. */
+  readonly create?: boolean;
+  readonly signal: AbortSignal;
+};
 
 /** The account behind the environment's key, for what concerns no single session. `close` frees its sockets. */
 export function openAccount(options: AccountOptions): {
@@ -24,25 +36,32 @@ export function openAccount(options: AccountOptions): {
   readonly client: AgbClient;
   close(): Promise<void>;
 } {
-  const { env, cwd, envFiles, concurrency = DEFAULT_CONCURRENCY, onEvent } = options;
+  const { env, cwd, envFiles, concurrency = DEFAULT_CONCURRENCY, onWaiting } = options;
   const { retryPolicy: policy = DEFAULT_RETRY_POLICY } = options;
   const config = configFromEnvironment(env, cwd, envFiles);
   const counters = { requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 };
   const pool = new HttpPool(counters, env);
-  const onWaiting = onEvent && ((waiting: Waiting) => onEvent({ type: "waiting", ...waiting }));
   const client = new AgbClient(config, pool, new Requests(counters, { concurrency, policy, onWaiting }));
   return { sessions: new AgbSessions(client), client, close: async () => await pool.close() };
 }
+
+/** A way into one session, and how it was come by. */
+type Opened = {
+  readonly connection: AgbConnection;
+  readonly origin: Reached["origin"];
+  /** Pushes the idle release away. */
+  keepAlive(signal: AbortSignal): Promise<void>;
+};
 
 /**
  * Attaches to a session by id, finds a live one by name, or creates one.
  * @throws {TransportError} `NO_API_KEY`, `BAD_API_KEY`, `UNREACHABLE`, `SESSION_NOT_FOUND`, `SESSION_FAILED`.
  */
-export async function openAgbSession(options: ConnectOptions, concurrency: number): Promise<Session> {
-  const account = openAccount({ ...options, concurrency });
+export async function openConnection(options: AccountOptions & Wanted): Promise<Opened> {
+  const account = openAccount(options);
   try {
-    const { details, origin } = await reachSession(account.sessions, options);
     const { client, sessions } = account;
+    const { details, origin } = await reachSession(sessions, options);
     const { sessionId } = details;
     client.requests.watchOver(async (signal) => await sessions.lossOf(sessionId, signal));
     const connection: AgbConnection = {
@@ -54,8 +73,7 @@ export async function openAgbSession(options: ConnectOptions, concurrency: numbe
       shellTool: shellToolOf(details),
       close: () => account.close(),
     };
-    const keepAlive = async (signal: AbortSignal) => await sessions.keepAlive(sessionId, signal);
-    return sessionOver(connection, { origin, concurrency, keepAlive });
+    return { connection, origin, keepAlive: async (signal) => await sessions.keepAlive(sessionId, signal) };
   } catch (error) {
     await account.close();
     throw error;
@@ -68,40 +86,10 @@ function shellToolOf({ servers }: SessionDetails): ShellTool {
   return servers.has("run_code") ? "run_code" : "none";
 }
 
-/** A session over one connection: every workspace shares its probe and its requests. */
-export function sessionOver(
-  connection: AgbConnection,
-  options: Pick<Session, "origin" | "keepAlive"> & { readonly concurrency: number },
-): Session {
-  const { origin, concurrency } = options;
-  const probe = new SharedProbe(connection);
-  const openAt = (root: string): Transport => new AgbTransport(connection, probe, root);
-  const workspaces = new Map<string, Workspace>();
-  return {
-    id: connection.sessionId,
-    kind: "agb",
-    origin,
-    openWorkspace: (root) => {
-      const open = workspaces.get(root);
-      if (open !== undefined) return open;
-      const transport = openAt(root);
-      const steps = new StepsEngine(transport, concurrency);
-      const workspace: Workspace = { transport, steps, batch: new ShellEngine(transport, openAt) };
-      workspaces.set(root, workspace);
-      return workspace;
-    },
-    keepAlive: (signal) => options.keepAlive(signal),
-    close: connection.close,
-  };
-}
-
-type Reached = { readonly details: SessionDetails; readonly origin: Session["origin"] };
+type Reached = { readonly details: SessionDetails; readonly origin: "attached" | "found" | "created" };
 
 /** The session that the options mean: attached to by id, found by name, or created. */
-export async function reachSession(
-  sessions: AgbSessions,
-  options: Pick<ConnectOptions, "sessionId" | "spec" | "create" | "signal">,
-): Promise<Reached> {
+export async function reachSession(sessions: AgbSessions, options: Wanted): Promise<Reached> {
   const { sessionId, spec, signal } = options;
   if (sessionId !== undefined) return { details: await sessions.attach(sessionId, signal), origin: "attached" };
   const found = spec?.name === undefined ? undefined : await sessions.findByName(spec.name, signal);

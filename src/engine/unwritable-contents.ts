@@ -1,5 +1,5 @@
-import type { ContentStore } from "../../tree/content.ts";
-import type { Digest } from "../../tree/digest.ts";
+import type { ContentStore } from "../tree/content.ts";
+import type { Digest } from "../tree/digest.ts";
 
 /** Digests of contents that a text-only session cannot hold: not UTF-8, or with a NUL (protocol §6.2, §13 trap 4). */
 export async function unwritableContents(contents: ContentStore): Promise<ReadonlySet<Digest>> {

@@ -1,10 +1,8 @@
 import { messageOf, TransportError, UsageError } from "../../errors.ts";
-import type { Session } from "../../session.ts";
-import { DEFAULT_CONCURRENCY, Requests } from "../requests.ts";
-import { abortedError, DEFAULT_RETRY_POLICY, type RetryPolicy, throwIfAborted } from "../retry-policy.ts";
+import { Requests } from "../requests.ts";
+import { abortedError, type RetryPolicy, throwIfAborted } from "../retry-policy.ts";
 import { shorten } from "../shorten.ts";
 import type { AgbConnection } from "./agb-transport.ts";
-import { sessionOver } from "./open-agb-session.ts";
 import { textOf } from "./parse-envelope.ts";
 import { sdkFault } from "./sdk-fault.ts";
 import type { ToolArguments, ToolCaller } from "./tool-caller.ts";
@@ -28,15 +26,11 @@ export type SdkToolResult = {
 };
 
 /**
- * A session that is reached through somebody's SDK object. Its life cycle and its connection stay with the SDK; there
- * is no file transfer, so large contents go in parts.
+ * A connection through somebody's SDK object. Its life cycle and its connection stay with the SDK; there is no file
+ * transfer, so large contents go in parts.
  * @throws {UsageError} for an object without an id.
  */
-export function wrapSdkSession(
-  sdk: SdkSession,
-  options: { readonly concurrency?: number; readonly retryPolicy?: RetryPolicy } = {},
-): Session {
-  const { concurrency = DEFAULT_CONCURRENCY, retryPolicy: policy = DEFAULT_RETRY_POLICY } = options;
+export function sdkConnection(sdk: SdkSession, concurrency: number, policy: RetryPolicy): AgbConnection {
   const counters = { requests: 0, bytesSent: 0, bytesReceived: 0, retries: 0 };
   const caller: ToolCaller = {
     async call(tool, args, timeoutMs, signal) {
@@ -45,7 +39,7 @@ export function wrapSdkSession(
       return await inTime(callThrough(sdk, tool, args), tool, timeoutMs, signal);
     },
   };
-  const connection: AgbConnection = {
+  return {
     sessionId: idOf(sdk),
     caller,
     requests: new Requests(counters, { concurrency, policy }),
@@ -54,11 +48,6 @@ export function wrapSdkSession(
     shellTool: "shell",
     close: async () => undefined,
   };
-  return sessionOver(connection, {
-    origin: "attached",
-    concurrency,
-    keepAlive: async () => undefined,
-  });
 }
 
 function idOf(sdk: SdkSession): string {
