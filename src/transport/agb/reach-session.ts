@@ -50,7 +50,7 @@ type Opened = {
   readonly connection: AgbConnection;
   readonly origin: Reached["origin"];
   /** Pushes the idle release away. */
-  keepAlive(signal: AbortSignal): Promise<void>;
+  readonly keepAlive: (signal: AbortSignal) => Promise<void>;
 };
 
 /**
