@@ -48,6 +48,8 @@ is_long() {
 # rescue DIR: what a commit that was cut off had set aside may be the only copy of somebody's bytes: it becomes a backup.
 # What several lines set aside under one path needs a backup for each. False when something is still left.
 rescue() {
+  # What a closed directory holds cannot be taken out of it.
+  find "$1/o" "$1/h" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null
   for _ in 1 2 3; do
     [ -n "$(find "$1/o" "$1/h" ! -type d 2>/dev/null | head -c 1)" ] || return 0
     NAME=

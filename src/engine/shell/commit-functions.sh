@@ -54,6 +54,19 @@ try() {
     return 1
   }
 }
+# rename FROM TO: to where nothing is. A directory that comes below another one is written itself, as its `..` changes: a
+# closed one is opened for that, and closed again wherever it is then.
+rename() {
+  m_=
+  if is_closed "$1"; then m_=$(stat -c %a "$1") && chmod u+rwx "$1"; fi
+  mv -n -T "$1" "$2"
+  s_=$?
+  [ -z "$m_" ] || {
+    if is_there "$1"; then chmod "$m_" "$1"; else chmod "$m_" "$2"; fi
+  }
+  return $s_
+}
+is_closed() { is_dir "$1" && [ ! -w "$1" ]; }
 # Sets aside what stands in the place of a file or directory of the state.
 aside() { mv -n -T "$1" "$1$ASIDE_MARK$$" && ASIDE="$ASIDE $1"; }
 
@@ -232,14 +245,14 @@ L() {
 H() {
   K=$ST/h/$1${AT:+/$AT}
   mkdir -p "$K"
-  try mv -n -T "./$2" "$K/$2"
+  try rename "./$2" "$K/$2"
 }
 # P STEP PATH NAME puts it where it belongs.
-P() { if is_there "./$3"; then bad "$OP" all appeared ''; else try mv -n -T "$ST/h/$1/$2" "./$3"; fi; }
+P() { if is_there "./$3"; then bad "$OP" all appeared ''; else try rename "$ST/h/$1/$2" "./$3"; fi; }
 # U STEP DIR NAME puts it back if that did not happen.
 U() {
   w=$ST/h/$1/${2:+$2/}$3
-  if is_there "$w" && enter "$2" && ! is_there "./$3"; then mv -n -T "$w" "./$3"; fi
+  if is_there "$w" && enter "$2" && ! is_there "./$3"; then rename "$w" "./$3"; fi
 }
 # from: remembers the directory and what is to be closed in it; there: goes to another one; done_there: closes the first.
 from() {
@@ -264,7 +277,7 @@ done_there() {
 M() {
   from
   if there "$1"; then
-    if is_there "./$3"; then bad "$OP" all appeared ''; else try mv -n -T "$D4/$2" "./$3"; fi
+    if is_there "./$3"; then bad "$OP" all appeared ''; else try rename "$D4/$2" "./$3"; fi
   fi
   done_there
 }
@@ -277,7 +290,11 @@ N() {
   from
   if there "$to"; then
     for x in "$@"; do
-      if is_there "./$x"; then bad "$OP" $k appeared ''; else set -- "$@" "$D4/$x"; fi
+      if is_there "./$x"; then
+        bad "$OP" $k appeared ''
+      elif is_closed "$D4/$x"; then
+        e=$(rename "$D4/$x" "./$x" 2>&1) || bad "$OP" $k failed "$e"
+      else set -- "$@" "$D4/$x"; fi
       k=$((k + 1))
     done
     shift $n

@@ -2,7 +2,7 @@
 # lines of work done, looks at what they did, and writes base. The functions of commit-backups.sh come first.
 # Values: APPLY_ID; GENERATION: of the base that the plan was made from; BASE_START: how the first line of base begins;
 # BASE_HEADER: the first line of the new one, and BASE_COUNT: how many lines follow it; UNUSABLE_SHA: of a base that cannot
-# be used and is set aside; empty for none; OWES: commands are due once this is done; PRE_SHA, CHECKED_SHA, REMOVED_SHA,
+# be used and is set aside; empty for none; PRE_SHA, CHECKED_SHA, REMOVED_SHA,
 # ADOPTED_SHA: what `hash_of` gives for the lists `pre`, `checked`, `removed` and `adopted`; empty for empty ones;
 # TICKET: a ticket of the lock up to the time that it counts until, TICKET_S: how long it counts, RENEW_S: how often it is
 # renewed; TICKET_BYTES, STATE_BYTES: no ticket, and no file of the state, is larger; STEPS_STAGE: how the names of stages
@@ -36,6 +36,8 @@ renew() {
   while :; do
     sleep "$RENEW_S" &
     wait $!
+    # Of work that was killed nobody would ever get the lock back.
+    kill -0 $$ 2>/dev/null || exit 0
     rm -f "$LOCKED.new"
     ticket "$LOCKED.new" && mv -f -T "$LOCKED.new" "$LOCKED" || exit 0
   done
@@ -113,12 +115,19 @@ check_plan() {
     quit stale
   }
 }
-# Which commands are due must be known before anything goes live (S40).
+# Notes what the run is about to put into place, and which commands are due for it (S40), before the first of it is:
+# should the run be cut off, the next scan knows what is ours.
 note() {
   {
     printf '%s\n' "$BASE_HEADER"
-    cat "$ST/base-added"
+    if is_noted; then tail -n +2 "$G/journal.json" | cat - "$ST/base-added" | sort -u; else cat "$ST/base-added"; fi
   } >"$ST/base.new" && chmod 0600 "$ST/base.new" && mv -f -T "$ST/base.new" "$G/journal.json"
+}
+# Whether a run before this one, from the same base, was cut off.
+is_noted() {
+  h=
+  [ -f "$G/journal.json" ] && IFS= read -r h <"$G/journal.json"
+  case $h in "$BASE_START"*'"generation":'"$NEXT",*) return 0 ;; *) return 1 ;; esac
 }
 
 # Called by the lines of work once all is in place, before the deletions: those are not begun after a fault.
@@ -143,10 +152,9 @@ work() {
   [ -z "$BAD" ] || end_in_part
   leave
 }
-# Base is written by whoever asked for the commit: should that not come to it, the next scan knows what is ours. So is the
-# ticket removed by them, after that.
+# Base is written, and after it the ticket removed, by whoever asked for the commit. Should that not come to it, there is
+# the journal.
 end_in_part() {
-  note
   release
   LOCKED=
   quit partial
@@ -196,7 +204,7 @@ clear_stages
 set_unusable_aside
 check_plan
 : >"$ST/records"
-[ -z "$OWES" ] || note || quit failed
+note || quit failed
 work
 index_workspace
 write_base

@@ -1,11 +1,12 @@
 import { awaitedBy, targetOf } from "../../plan/order-steps.ts";
 import type { PlannedStep, Step } from "../../plan/plan.ts";
+import { movedPath } from "../../plan/relocate.ts";
 import { quoteForShell } from "../../transport/shell-quote.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { Entry } from "../../tree/entry.ts";
 import { isClosed, OWNER_ALL } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
-import { ancestorsOf, baseName, parentPath } from "../../tree/workspace-path.ts";
+import { ancestorsOf, baseName, isBelow, parentPath } from "../../tree/workspace-path.ts";
 
 /** One line of work in the session and the steps that it stands for, in the order of the names in it. */
 export type Op = { readonly line: string; readonly steps: readonly number[] };
@@ -340,6 +341,13 @@ function preconditions(steps: readonly PlannedStep[]): Pick<CommitOps, "absent" 
   const absent: WorkspacePath[] = [];
   const files: { path: WorkspacePath; digest: Digest }[] = [];
   const links: { path: WorkspacePath; target: string }[] = [];
+  const moves: Extract<Step, { op: "move" }>[] = [];
+  /** Where a thing is before the moves so far were done: it may have come with one of them. */
+  const placeNow = (later: WorkspacePath) =>
+    moves.reduceRight(
+      (path, { from, to }) => (path === to || isBelow(path, to) ? movedPath(path, to, from) : path),
+      later,
+    );
   const expect = (path: WorkspacePath, before: Entry | undefined) => {
     if (before?.kind === "file" && before.digest !== undefined) files.push({ path, digest: before.digest });
     if (before?.kind === "link" && before.target !== undefined) links.push({ path, target: before.target });
@@ -349,9 +357,10 @@ function preconditions(steps: readonly PlannedStep[]): Pick<CommitOps, "absent" 
     const before = step.op === "create-directory" || step.op === "move" ? undefined : step.before;
     const to = targetOf(step);
     const isBelowNew = ancestorsOf(to).some((ancestor) => created.has(ancestor));
-    if (step.op === "move") expect(step.from, step.before);
-    if (before !== undefined) expect(to, before);
-    else if (!isFreed(to) && !isBelowNew) absent.push(to);
+    if (step.op === "move") expect(step.held ? step.from : placeNow(step.from), step.before);
+    if (before !== undefined) expect(placeNow(to), before);
+    else if (!isFreed(to) && !isBelowNew) absent.push(placeNow(to));
+    if (step.op === "move") moves.push(step);
   }
   return { absent, files, links };
 }

@@ -53,8 +53,6 @@ export type CommitScriptInput = CommitPlace & {
   readonly unusableBaseSha256: string;
   /** First line of the new base, and how many lines follow it. */
   readonly baseHeader: string;
-  /** Commands are due once this is done: that is noted before it begins. */
-  readonly owes: boolean;
   readonly baseCount: number;
   /** The lock's ticket up to the time that it counts until, which the session's clock adds. */
   readonly ticketStart: string;
@@ -154,7 +152,6 @@ function inPlaceValues(input: CommitScriptInput): ProgramValues {
     BASE_HEADER: input.baseHeader,
     BASE_COUNT: input.baseCount,
     UNUSABLE_SHA: input.unusableBaseSha256,
-    OWES: input.owes,
     PRE_SHA: input.preSha256,
     CHECKED_SHA: input.checkedSha256,
     REMOVED_SHA: input.removedSha256,

@@ -188,7 +188,6 @@ class ShellCommit {
       baseStart: `${JSON.stringify({ version: 1, sessionId, root }).slice(0, -1)},`,
       unusableBaseSha256,
       baseHeader: formatBaseHeader(this.#next),
-      owes: this.#next.owed.length > 0,
       baseCount: this.#next.entries.size,
       ticketStart: ticketStart(request.lock.owner, Date.now()),
       backupTime: backupTime(new Date()),

@@ -140,7 +140,6 @@ it("the longest command of a commit fits into one message (S28)", () => {
     baseStart: start,
     unusableBaseSha256: hash,
     baseHeader: `${start}"generation":1000001,"desired":"sha256:${hash}","count":1000000}`,
-    owes: true,
     baseCount: 1_000_000,
     ticketStart: JSON.stringify({ owner: basename(root), host: "", process: 1, startedAt: 1 }),
     backupTime: "20260102T030405Z",
