@@ -19,7 +19,17 @@ export type Documented = FileVerdicts & {
   readonly shell?: "A" | "B" | "B errorCode" | "C" | "plain" | "none";
   /** How texts come: in one item, in two, or as a blob. */
   readonly content?: "one" | "two" | "blob" | "string";
-  readonly transfer?: "works" | "late" | "stale" | "upper" | "none" | "refused" | "fails" | "silent";
+  readonly transfer?:
+    | "works"
+    | "late"
+    | "stale"
+    | "upper"
+    | "none"
+    | "refused"
+    | "fails"
+    | "silent"
+    | "down"
+    | "unanswered";
 };
 
 export type Service = { readonly url: string; readonly key: string; readonly directory: string };
@@ -235,6 +245,8 @@ class DocumentedService {
     if (request.headers["content-type"] !== undefined || request.headers.authorization !== undefined) {
       return { status: 403, body: "<Error><Code>SignatureDoesNotMatch</Code></Error>" };
     }
+    if (this.#options.transfer === "down") return { status: 503, body: "" };
+    if (this.#options.transfer === "unanswered") return await new Promise<never>(() => undefined);
     this.#stored.set(filePath, bytes);
     return { status: 200, body: "" };
   }

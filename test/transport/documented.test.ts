@@ -71,6 +71,8 @@ const withShell: readonly Documented[] = [
   { transfer: "refused" },
   { transfer: "refused", failures: "HTTP 200" },
   { transfer: "fails" },
+  { transfer: "down" },
+  { transfer: "unanswered" },
 ];
 
 const withoutShell: readonly Documented[] = [
@@ -103,7 +105,8 @@ const withoutShell: readonly Documented[] = [
   { transfer: "fails" },
 ];
 
-const plainInSteps = { name: "plain results in steps", options: { shell: "plain" }, strategy: "steps" } as const;
+type Row = { readonly name: string; readonly options: Documented; readonly strategy: "steps" | "batch" };
+const plainInSteps: Row = { name: "plain results in steps", options: { shell: "plain" }, strategy: "steps" };
 const alone = [...withShell, ...withoutShell.map((one): Documented => ({ ...one, shell: "none" }))].flatMap(
   (options) => {
     const name = JSON.stringify(options);
@@ -121,8 +124,9 @@ const rows = triesAll ? [...atOnce, ...alone] : [...atOnce, plainInSteps];
 describe("a service that answers as the reference says", () => {
   it.each(rows)("$name", { timeout: 60_000 }, async ({ options, strategy }) => {
     const service = await documentedService(options);
+    const timeoutMs = options.transfer === "unanswered" ? "1500" : "60000";
     const session = await connect({
-      env: { AGB_API_KEY: service.key, AGB_ENDPOINT: service.url },
+      env: { AGB_API_KEY: service.key, AGB_ENDPOINT: service.url, AGB_TIMEOUT_MS: timeoutMs },
       cwd: "/",
       spec: { image: "agb-code-space-1", labels: {} },
       signal,
@@ -132,7 +136,9 @@ describe("a service that answers as the reference says", () => {
     const root = join(service.directory, "work");
     const hasModes = options.shell !== "none";
     const isText = options.shell === "none" && ["none", "refused", "fails"].includes(options.transfer ?? "");
-    const bytes = Buffer.from(Array.from({ length: 90_000 }, (_, index) => (index * 7919 + (index >> 8)) % 256));
+    const bytes = Buffer.from(
+      Array.from({ length: 250_000 }, (_, index) => (index * index * 7919 + (index >> 5) * 131) % 251),
+    );
     const manifest = (more: string) =>
       parseManifest(`version: 1\nroot: ${root}\ntrees: [{ source: source, path: . }]\n${more}`, {
         file: "agb-sync.yaml",

@@ -1,5 +1,5 @@
-import { hasCode } from "../../errors.ts";
 import type { Transport } from "../../transport/transport.ts";
+import { isFailedUpload } from "../../transport/upload-failed.ts";
 import { digestOf } from "../../tree/digest.ts";
 import { workspacePath } from "../../tree/workspace-path.ts";
 import type { Archive } from "./archive.ts";
@@ -61,7 +61,7 @@ export async function deliver(
         discard: () => uploaded.discard(),
       };
     } catch (error) {
-      if (!hasCode(error, "NOT_POSSIBLE_HERE")) throw error;
+      if (!isFailedUpload(error)) throw error;
     }
   }
   await request.makeStage();

@@ -1,10 +1,10 @@
-import { hasCode } from "../../errors.ts";
 import type { Content } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { Entry, Mode } from "../../tree/entry.ts";
 import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { baseName, childPath, parentPath } from "../../tree/workspace-path.ts";
 import type { Child, MoveOptions } from "../transport.ts";
+import { isFailedUpload } from "../upload-failed.ts";
 import { absoluteIn, type FileAccess, textOfContent } from "./file-access.ts";
 import type { FileTransfer } from "./file-transfer.ts";
 import type { ShellFiles } from "./shell-files.ts";
@@ -112,7 +112,7 @@ export class FilesByShell implements FileAccess {
         await uploaded.discard();
       }
     } catch (error) {
-      if (!hasCode(error, "NOT_POSSIBLE_HERE")) throw error;
+      if (!isFailedUpload(error)) throw error;
       return false;
     }
   }
