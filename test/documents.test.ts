@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 
 const top = join(import.meta.dirname, "..");
@@ -41,3 +41,19 @@ describe("every number that is named is defined in the repository", () => {
     expect([...places(/((?:product|promises|house|speed)(?:\.md)? §[\d.]+)/g)]).toEqual([]);
   });
 });
+
+describe("every file that a page names is there", () => {
+  const pages = texts.filter((path) => path.endsWith("/README.md"));
+
+  it.each([...pages, ".github/CONTRIBUTING.md"])("%s", (page) => {
+    const named = [...read(page).matchAll(/`([\w./-]+\.(?:ts|mjs|sh|md)|(?:src|test|schemas|examples)\/[\w./-]*)`/g)];
+    const missing = named.flatMap(([, name = ""]) => (isThere(name, page) || name.startsWith("dist/") ? [] : [name]));
+    expect(missing).toEqual([]);
+  });
+});
+
+/** By its path from the top or from the page; a bare name may be that of any file. What is built need not be there. */
+function isThere(name: string, page: string): boolean {
+  if ([top, join(top, dirname(page))].some((directory) => existsSync(join(directory, name)))) return true;
+  return !name.includes("/") && texts.some((path) => basename(path) === name);
+}
