@@ -48,7 +48,10 @@ export function unknownKey(
   error: ErrorObject,
 ): { readonly key: string; readonly known: readonly string[] } | undefined {
   if (error.keyword !== "additionalProperties") return undefined;
-  return { key: text(error, "additionalProperty"), known: Object.keys(record(error.parentSchema?.["properties"])) };
+  const properties = Object.entries(record(error.parentSchema?.["properties"]));
+  // What is to come has a comment that says so; nobody should be led to it.
+  const works = properties.filter(([, schema]) => record(schema)["$comment"] !== "not supported yet");
+  return { key: text(error, "additionalProperty"), known: works.map(([name]) => name) };
 }
 
 /** The key that is missing. */
