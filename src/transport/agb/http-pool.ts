@@ -235,7 +235,17 @@ const unreachable: Readonly<Record<string, string>> = {
   ENETUNREACH: "the network cannot be reached",
   UND_ERR_CONNECT_TIMEOUT: "it does not answer",
   CERT_HAS_EXPIRED: "its certificate has expired",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is not trusted",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet: look at the clock of this machine",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another host",
+  ...Object.fromEntries(
+    [
+      "DEPTH_ZERO_SELF_SIGNED_CERT",
+      "SELF_SIGNED_CERT_IN_CHAIN",
+      "UNABLE_TO_GET_ISSUER_CERT",
+      "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    ].map((code) => [code, "its certificate is not trusted (NODE_EXTRA_CA_CERTS names a file of further authorities)"]),
+  ),
 };
 
 /** What the other side of a TLS handshake looks like when it is a plain server. */
