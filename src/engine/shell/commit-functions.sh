@@ -66,6 +66,15 @@ rename() {
   }
   return $s_
 }
+# replace FILE-OR-LINK TO: over a file or link. The `mv` of busybox refuses a link that leads to a directory: that one
+# goes first.
+replace() {
+  if [ ! -L "$2" ] || [ ! -d "$2" ]; then
+    mv -f -T "$1" "$2"
+  else
+    mv -f -T "$1" "$2" 2>/dev/null || { rm -f "$2" && mv -n -T "$1" "$2"; }
+  fi
+}
 is_closed() { is_dir "$1" && [ ! -w "$1" ]; }
 # Sets aside what stands in the place of a file or directory of the state.
 aside() { mv -n -T "$1" "$1$ASIDE_MARK$$" && ASIDE="$ASIDE $1"; }
@@ -239,7 +248,7 @@ L() {
   fi
   keep "$3"
   mkdir -p "$ST/l"
-  try ln -s -- "$2" "$ST/l/$OP" && try mv -f -T "$ST/l/$OP" "./$3"
+  try ln -s -- "$2" "$ST/l/$OP" && try replace "$ST/l/$OP" "./$3"
 }
 # H STEP NAME sets what takes part in a cycle aside.
 H() {

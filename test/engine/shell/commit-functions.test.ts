@@ -157,6 +157,14 @@ const cases: readonly Case[] = [
     after: { a: "1", b: "-> nowhere" },
   },
   {
+    name: "L replaces a link that leads to a directory",
+    root: { "d/f": "1", a: link("d"), b: link("d") },
+    lines: "o 0 '' '' L r new a\no 1 '' '' L b new b",
+    after: { "d/f": "1", a: "-> new", b: "-> new" },
+    aside: { "o/0/a": "-> d" },
+    backup: { b: "-> d" },
+  },
+  {
     name: "L r replaces a link or a file and sets it aside",
     root: { a: link("-x"), b: "1" },
     lines: "o 0 '' '' L r new a\no 1 '' '' L r new b",

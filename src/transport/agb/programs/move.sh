@@ -27,9 +27,12 @@ if [ -n "$KEEPS" ] && is_there "$d"; then
   ln "$d" "$k" 2>/dev/null || mv "$d" "$k" || exit 1
 fi
 if [ -z "$PLAIN" ]; then
-  mv -f -T "$s" "$d"
-else
-  # A link that leads to a directory would be followed.
-  [ ! -L "$d" ] || rm -f "$d"
-  mv -f "$s" "$d"
+  if [ ! -L "$d" ] || [ ! -d "$d" ]; then
+    mv -f -T "$s" "$d"
+    exit
+  fi
+  mv -f -T "$s" "$d" 2>/dev/null && exit
 fi
+# A link that leads to a directory would be followed without -T, and the `mv` of busybox refuses it with -T.
+[ ! -L "$d" ] || rm -f "$d"
+mv -f "$s" "$d"
