@@ -2,13 +2,13 @@ import type { Desired } from "../desired/desired.ts";
 import { checkSourcesOutside, sessionDirectories } from "../desired/own-directories.ts";
 import { readSources } from "../desired/read-sources.ts";
 import { openStoredSourceCache } from "../desired/stored-source-cache.ts";
-import type { Engine, ScanRequest, ScanResult } from "../engine/engine.ts";
+import type { BegunScan, Engine, ScanRequest, ScanResult } from "../engine/engine.ts";
 import { estimateRequests } from "../engine/estimate-requests.ts";
 import { unwritableContents } from "../engine/unwritable-contents.ts";
 import { UsageError } from "../errors.ts";
 import { forSession } from "../manifest/for-session.ts";
 import { ignoreMatcher } from "../manifest/ignore-matcher.ts";
-import type { Manifest } from "../manifest/manifest.ts";
+import type { Manifest, RunSpec } from "../manifest/manifest.ts";
 import { pruneRuleFor } from "../manifest/policy.ts";
 import type { PlanInput } from "../plan/build-plan.ts";
 import { buildPlan } from "../plan/build-plan.ts";
@@ -22,6 +22,7 @@ import { placesOfNothing } from "../plan/settlements.ts";
 import { plural } from "../plural.ts";
 import { owedAmong, owedKey } from "../run/owed.ts";
 import type { Session, Workspace } from "../session.ts";
+import type { Base, BaseChange } from "../tree/base.ts";
 import { emptyBase } from "../tree/base.ts";
 import type { Digest } from "../tree/digest.ts";
 import type { Tree } from "../tree/entry.ts";
@@ -45,70 +46,151 @@ export async function makePlan(
 ): Promise<Planned> {
   const manifest = forSession(given, session.id);
   const workspace = session.openWorkspace(manifest.root);
-  const { transport } = workspace;
   const ours = sessionDirectories(session.localDirectory, manifest.root);
   for (const written of ours.slice(1)) checkSourcesOutside(manifest, written);
   const phase = phases(options, workspace);
-  const early =
-    session.origin === "created" && known === undefined
-      ? phase("scan", () => firstLook(workspace, options))
-      : undefined;
-  // It is awaited below, unless the sources fail first.
-  early?.catch(() => undefined);
-  const strategy = options.strategy ?? "auto";
-  const { cacheDirectory } = options;
-  const begun =
-    known === undefined && early === undefined
-      ? beginScan(workspace, strategy, { ignorePatterns: manifest.ignore, cacheDirectory })
-      : undefined;
+  const looking = known === undefined ? lookEarly(manifest, session, workspace, options) : {};
   const [desired, features] = await Promise.all([
     phase("sources", async () => {
       const read = await (options.sources ?? readLocalSources(manifest, options, ours));
       options.onSources?.(manifest, read);
       return read;
     }),
-    transport.features(options.signal),
+    workspace.transport.features(options.signal),
   ]).catch((error: unknown) => {
-    begun?.discard();
+    looking.begun?.discard();
     throw error;
   });
-  const isIgnored = ignoreMatcher(manifest.ignore);
-  const pruneRule = (path: WorkspacePath) => pruneRuleFor(path, desired.pruneScopes, manifest.prune);
-  const needsUnmanaged =
-    options.listsUnmanaged === true ||
-    manifest.prune === "all" ||
-    desired.pruneScopes.some(({ rule }) => rule === "all");
-  const request: ScanRequest = {
-    isIgnored,
-    ignorePatterns: manifest.ignore,
-    expected: needsWholeTree(manifest, options) ? undefined : desired.digest,
-    wanted: known === undefined ? wantedFiles(desired.tree) : new Map(),
-    needsUnmanaged,
-    checksum: options.checksum ?? false,
-  };
-  const scanned =
+  const strategy = options.strategy ?? "auto";
+  const request = scanRequest(manifest, desired, options, known);
+  const { scan, engine, reason } =
     known === undefined
-      ? ((await early) ?? (await phase("scan", () => scanWith(workspace, strategy, request, options.signal, begun))))
+      ? ((await looking.first) ??
+        (await phase("scan", () => scanWith(workspace, strategy, request, options.signal, looking.begun))))
       : fromMemory(workspace, known);
-  const { scan, engine, reason } = scanned;
   if (scan.kind === "unchanged") return unchanged(workspace, desired, engine, reason);
-
-  const base = scan.base ?? emptyBase(session.id, manifest.root);
-  const emptied = new Set(emptiedTrees(desired, base, options));
-  const isCollecting = options.onHeldBack !== undefined && options.allowMassDelete !== true;
-  const isUnreadable = desired.unreadable.length > 0;
-  /** Kept from being deleted by a guard, now or before (S43). */
-  const isGuarded = (path: WorkspacePath) =>
-    covers(emptied, path) || (isCollecting && isHeldBack(base, path, scan.actual.get(path)));
-  const isSimple = !needsUnmanaged && manifest.absent.length + manifest.moves.length + emptied.size === 0;
-  const only = known?.open === undefined || known.changed === undefined ? [] : [...known.changed, ...known.open];
-  const whole: Trees = { desired: desired.tree, actual: scan.actual, base };
-  // Everything else was planned and carried out before.
-  const trees = isSimple && known?.open !== undefined && known.changed !== undefined ? narrow(whole, only) : whole;
   const unwritable = features.binary
     ? new Set<Digest>()
     : await phase("sources", () => unwritableContents(desired.contents));
-  const input: PlanInput = {
+  const found: Found = { manifest, session, options, known, desired, scan, features, unwritable };
+  const decided = decide(found);
+  const { plan } = decided;
+  return {
+    ...decided,
+    desired,
+    workspace,
+    strategy: engine.strategy,
+    strategyReason: engine.strategy === "batch" && plan.steps.length > 0 ? `${reason}; ${costOf(plan)}` : reason,
+    actual: scan.actual,
+    held: scan.held,
+    recovered: scan.recovered,
+    rootExists: scan.rootExists,
+    commands: manifest.run,
+    readActual: (path) => workspace.transport.readFile(path, options.signal),
+  };
+}
+
+/** A look at the session that is under way while the sources are read: the first one at a new session, or a scan begun. */
+function lookEarly(
+  manifest: Manifest,
+  session: Session,
+  workspace: Workspace,
+  options: ReconcileOptions,
+): { readonly first?: ReturnType<typeof firstLook>; readonly begun?: BegunScan | undefined } {
+  const { cacheDirectory, strategy = "auto" } = options;
+  if (session.origin !== "created") {
+    return { begun: beginScan(workspace, strategy, { ignorePatterns: manifest.ignore, cacheDirectory }) };
+  }
+  const first = phases(options, workspace)("scan", () => firstLook(workspace, options));
+  // It is awaited later, unless the sources fail before.
+  first.catch(() => undefined);
+  return { first };
+}
+
+function scanRequest(
+  manifest: Manifest,
+  desired: Desired,
+  options: ReconcileOptions,
+  known: Known | undefined,
+): ScanRequest {
+  return {
+    isIgnored: ignoreMatcher(manifest.ignore),
+    ignorePatterns: manifest.ignore,
+    expected: needsWholeTree(manifest, options) ? undefined : desired.digest,
+    wanted: known === undefined ? wantedFiles(desired.tree) : new Map(),
+    needsUnmanaged: needsUnmanaged(manifest, desired, options),
+    checksum: options.checksum ?? false,
+  };
+}
+
+function needsUnmanaged(manifest: Manifest, desired: Desired, options: ReconcileOptions): boolean {
+  const prunesAll = manifest.prune === "all" || desired.pruneScopes.some(({ rule }) => rule === "all");
+  return options.listsUnmanaged === true || prunesAll;
+}
+
+/** Everything that was read: what a plan is decided from. */
+type Found = {
+  readonly manifest: Manifest;
+  readonly session: Session;
+  readonly options: ReconcileOptions;
+  readonly known: Known | undefined;
+  readonly desired: Desired;
+  readonly scan: Extract<ScanResult, { kind: "tree" }>;
+  readonly features: Awaited<ReturnType<Workspace["transport"]["features"]>>;
+  readonly unwritable: ReadonlySet<Digest>;
+};
+
+type Decided = Pick<Planned, "plan" | "base" | "baseChanges" | "isPartial" | "isGuarded" | "owed" | "isSettled">;
+
+/** The plan, what base becomes beside its steps, and whether there is anything to do at all. Reads nothing more. */
+function decide(found: Found): Decided {
+  const { manifest, session, options, desired, scan } = found;
+  const base = scan.base ?? emptyBase(session.id, manifest.root);
+  const emptied = new Set(emptiedTrees(desired, base, options));
+  const isCollecting = options.onHeldBack !== undefined && options.allowMassDelete !== true;
+  /** Kept from being deleted by a guard, now or before (S43). */
+  const isGuarded = (path: WorkspacePath) =>
+    covers(emptied, path) || (isCollecting && isHeldBack(base, path, scan.actual.get(path)));
+  const whole: Trees = { desired: desired.tree, actual: scan.actual, base };
+  const trees = emptied.size === 0 ? narrowed(found, whole) : whole;
+  const input = planInput(found, trees, isGuarded);
+  const tried = buildPlan(input);
+  refuseUnknownSettlements(options.settlements, whole, tried.plan);
+  const guard = isCollecting ? tooManyDeletions(tried.plan, scan.actual, base, options) : undefined;
+  const built = guard === undefined ? tried : buildPlan({ ...input, mayDelete: () => false });
+  const holds = holdMarks(built, scan.actual, trees.base, (path) => guard !== undefined || isGuarded(path));
+  const untold = holds.paths.filter((path) => !covers(emptied, path)).length;
+  if (untold > 0) options.onHeldBack?.(heldBackError(untold, manifest.root));
+  const baseChanges = [...built.baseChanges, ...holds.changes];
+  const owed = owedBefore(found, base);
+  const differs =
+    owed.map(owedKey).join() !== base.owed.join() ||
+    holds.isGuarded !== base.isGuarded ||
+    built.plan.steps.length + baseChanges.length + scan.recovered.length > 0;
+  const isPartial = desired.held.size > 0 || built.plan.waiting.length > 0;
+  return {
+    plan: built.plan,
+    base,
+    baseChanges: [...baseChanges, ...seedsWritten(built.plan, desired)],
+    isPartial,
+    isGuarded: holds.isGuarded,
+    owed,
+    isSettled: !differs && isRecorded(built.plan, found, base, isPartial),
+  };
+}
+
+/** Everything else was planned and carried out before: only what has changed, and what was left open, is compared. */
+function narrowed({ manifest, desired, options, known }: Found, whole: Trees): Trees {
+  if (known?.open === undefined || known.changed === undefined) return whole;
+  const needsAll = needsUnmanaged(manifest, desired, options) || manifest.absent.length + manifest.moves.length > 0;
+  return needsAll ? whole : narrow(whole, [...known.changed, ...known.open]);
+}
+
+function planInput(found: Found, trees: Trees, isGuarded: (path: WorkspacePath) => boolean): PlanInput {
+  const { manifest, session, options, desired, scan, features, unwritable } = found;
+  const isIgnored = ignoreMatcher(manifest.ignore);
+  const isUnreadable = desired.unreadable.length > 0;
+  return {
     ...holdBack(desired.held, trees.desired, trees.actual, trees.base),
     sessionId: session.id,
     root: manifest.root,
@@ -119,7 +201,7 @@ export async function makePlan(
     moves: manifest.moves,
     onConflict: options.onConflict ?? manifest.onConflict,
     ...(options.settlements === undefined ? {} : { settlements: options.settlements }),
-    pruneRule,
+    pruneRule: (path) => pruneRuleFor(path, desired.pruneScopes, manifest.prune),
     isIgnored: (path) => isIgnored(path, scan.actual.get(path)?.kind === "directory") || covers(desired.leftOut, path),
     ...(scan.held === undefined ? {} : { held: scan.held }),
     detectMoves: options.detectMoves ?? true,
@@ -134,49 +216,27 @@ export async function makePlan(
       ...(manifest.run.length > 0 && !features.shell ? [CANNOT_RUN] : []),
     ],
   };
-  const tried = buildPlan(input);
-  refuseUnknownSettlements(options.settlements, whole, tried.plan);
-  const guard = isCollecting ? tooManyDeletions(tried.plan, scan.actual, base, options) : undefined;
-  const built = guard === undefined ? tried : buildPlan({ ...input, mayDelete: () => false });
-  const { plan } = built;
-  const holds = holdMarks(built, scan.actual, trees.base, (path) => guard !== undefined || isGuarded(path));
-  const untold = holds.paths.filter((path) => !covers(emptied, path)).length;
-  if (untold > 0) options.onHeldBack?.(heldBackError(untold, manifest.root));
-  const baseChanges = [...built.baseChanges, ...holds.changes];
-  const seeds = plan.steps.flatMap(({ step }) =>
-    step.op === "write" && desired.policies.get(step.path)?.seedOnly ? [{ path: step.path, after: undefined }] : [],
+}
+
+/** A seed is nobody's once it is written: base forgets it. */
+function seedsWritten({ steps }: Plan, { policies }: Desired): readonly BaseChange[] {
+  return steps.flatMap(({ step }) =>
+    step.op === "write" && policies.get(step.path)?.seedOnly ? [{ path: step.path, after: undefined }] : [],
   );
-  // Of a base that is lost nobody knows what was owed by it: everything is.
+}
+
+/** Of a base that is lost nobody knows what was owed by it: everything is. */
+function owedBefore({ scan, manifest, options }: Found, base: Base): readonly RunSpec[] {
   const stored = scan.isBaseLost === true ? manifest.run : owedAmong(base.owed, manifest.run);
-  const owed = stored.filter((spec) => options.commandsDone?.has(owedKey(spec)) !== true);
+  return stored.filter((spec) => options.commandsDone?.has(owedKey(spec)) !== true);
+}
+
+/** Whether base says already what it would say after an apply that has nothing to do. */
+function isRecorded(plan: Plan, { desired, scan }: Found, base: Base, isPartial: boolean): boolean {
   const isClean = plan.conflicts.length + plan.unsupported.length + plan.kept.length === 0;
-  const isPartial = desired.held.size > 0 || plan.waiting.length > 0;
-  const isRecorded =
+  const saysSo =
     isPartial || base.desiredDigest === (isClean ? desired.digest : undefined) || base.desiredDigest === undefined;
-  return {
-    plan,
-    desired,
-    workspace,
-    strategy: engine.strategy,
-    strategyReason: engine.strategy === "batch" && plan.steps.length > 0 ? `${reason}; ${costOf(plan)}` : reason,
-    actual: scan.actual,
-    base,
-    held: scan.held,
-    recovered: scan.recovered,
-    baseChanges: [...baseChanges, ...seeds],
-    rootExists: scan.rootExists,
-    isPartial,
-    isGuarded: holds.isGuarded,
-    commands: manifest.run,
-    owed,
-    isSettled:
-      owed.map(owedKey).join() === base.owed.join() &&
-      holds.isGuarded === base.isGuarded &&
-      plan.steps.length + baseChanges.length + scan.recovered.length === 0 &&
-      isRecorded &&
-      (scan.base !== undefined || !isClean),
-    readActual: (path) => transport.readFile(path, options.signal),
-  };
+  return saysSo && (scan.base !== undefined || !isClean);
 }
 
 /** A short answer ("as declared") says nothing about moves, absent paths, edited seeds, or what watch wants to remember. */
