@@ -70,7 +70,10 @@ export type Plan = {
   readonly version: 1;
   readonly sessionId: string;
   readonly root: string;
-  /** Apply refuses when either has changed. */
+  /**
+   * Digests of the trees that were compared, for who reads the plan. A commit knows a stale plan by base's generation and
+   * by what is at each path.
+   */
   readonly madeFrom: { readonly desired: Digest; readonly actual: Digest };
   /** In an order that respects every `after`. */
   readonly steps: readonly PlannedStep[];

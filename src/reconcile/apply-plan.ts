@@ -23,7 +23,7 @@ import type { ReconcileOptions } from "./reconcile-options.ts";
 const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
 
 /** How often an apply plans again when another one got in between. */
-const MAX_REPLANS = 5;
+const MAX_ROUNDS = 5;
 
 /** For a last look at what is there when the signal has come. */
 const LOOK_MS = 10_000;
@@ -134,9 +134,14 @@ export async function apply(manifest: Manifest, session: Session, options: Recon
     try {
       return await applyPlan(planned, manifest, options);
     } catch (error) {
-      if (!hasCode(error, "STALE_PLAN") || round === MAX_REPLANS) throw error;
+      if (!mayPlanAgain(error, round)) throw error;
     }
   }
+}
+
+/** Another apply got in between, which a new plan takes into account; `round` is that of the plan, from 1. */
+export function mayPlanAgain(error: unknown, round: number): boolean {
+  return hasCode(error, "STALE_PLAN") && round < MAX_ROUNDS;
 }
 
 /** Every step was applied and nothing was left in conflict: what `run:` waits for. */

@@ -3,7 +3,7 @@ import { hasCode, UsageError } from "../../errors.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import type { SavedPlan } from "../../plan/saved-plan.ts";
 import type { Settlements } from "../../plan/settlements.ts";
-import { applyPlan } from "../../reconcile/apply-plan.ts";
+import { applyPlan, mayPlanAgain } from "../../reconcile/apply-plan.ts";
 import { makePlan, readLocalSources } from "../../reconcile/make-plan.ts";
 import type { Planned } from "../../reconcile/planned.ts";
 import type { ReconcileOptions } from "../../reconcile/reconcile-options.ts";
@@ -35,9 +35,6 @@ type Options = CommonOptions & {
 
 /** What an apply came to, and what of it the plan told already. */
 type Ended = { readonly report: ApplyReport; readonly told: ReadonlySet<WorkspacePath> | undefined };
-
-/** How often a plan is made again when another apply got in between. */
-const MAX_ROUNDS = 5;
 
 /** Plan, ask where that is called for, carry out, report. */
 export async function run(context: Context, given?: string, own: Options = {}): Promise<number> {
@@ -159,7 +156,7 @@ async function reconcile(
       });
       return { report, told: options.json === true ? undefined : told };
     } catch (error) {
-      if (!hasCode(error, "STALE_PLAN") || round === MAX_ROUNDS || options.saved !== undefined) throw error;
+      if (!mayPlanAgain(error, round) || options.saved !== undefined) throw error;
       context.console.say("the workspace changed since it was scanned; planning again");
       round += 1;
     } finally {
