@@ -11,9 +11,8 @@ const COMING = "not supported yet";
 export function completeSchema() {
   const schema = read("../schemas/manifest.schema.json");
   const coming = read("./coming-keys.json");
-  for (const key of [coming.top, coming.session, coming.files].flatMap(Object.values)) key.$comment = COMING;
+  for (const key of [coming.session, coming.files].flatMap(Object.values)) key.$comment = COMING;
   const { session, files, directories, trees, links, moves, run } = schema.properties;
-  Object.assign(schema.properties, coming.top);
   Object.assign(session.properties, coming.session);
   // Where a reader looks for them: beside the other origins.
   const { path, content, source, template, ...others } = files.items.properties;

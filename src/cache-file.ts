@@ -5,7 +5,7 @@ import { digestOf, hexOf } from "./tree/digest.ts";
 
 /** Files that nothing was written to for so long are removed. */
 const KEPT_MS = 30 * 24 * 3_600_000;
-const KINDS = ["sources", "rest"] as const;
+const KINDS = ["sources", "rest", "pulls"] as const;
 type Kind = (typeof KINDS)[number];
 
 /** A file of the cache on this machine, of what `owner` names. It saves time only: what cannot be read is not known. */

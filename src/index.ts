@@ -7,6 +7,8 @@ export type { Problem } from "./manifest/manifest-error.ts";
 export { ManifestError } from "./manifest/manifest-error.ts";
 export type { Conflict, Plan, PlannedStep, Step } from "./plan/plan.ts";
 export type { ProgressEvent, ProgressListener } from "./progress.ts";
+export { pull } from "./pull/pull.ts";
+export type { PullOptions, PullOutcome, PullReport, PullSpec } from "./pull/pull-report.ts";
 export { apply, applyPlan } from "./reconcile/apply-plan.ts";
 export type { Drift } from "./reconcile/drift.ts";
 export { drift } from "./reconcile/drift.ts";

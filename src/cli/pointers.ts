@@ -20,7 +20,6 @@ const options: Readonly<Record<string, string>> = {
 };
 
 const commands: Readonly<Record<string, string>> = {
-  pull: "pull is not there yet; with --local the files are on this machine already, apply says where",
   run: "run is not there yet; commands under run: in the manifest are run by agb-sync apply",
   completion: "completion is not there yet",
   push: "agb-sync apply brings the session into the declared state",

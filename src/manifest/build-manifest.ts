@@ -68,7 +68,6 @@ class Builder {
       const hint = "choose a directory of your own, such as /tmp/workspace";
       this.#source.report("BAD_ROOT", ["root"], `root ${quoted(data.root)} ${fault}`, hint);
     }
-    if (data.pull !== undefined && data.pull.length > 0) this.#notYet(["pull"], "pull");
     return {
       file: this.#options.file,
       directory: this.#options.directory,
@@ -121,7 +120,18 @@ class Builder {
           at: this.#source.positionOf(keys),
         };
       }),
-      pull: [],
+      pull: this.#known("pull", data.pull).map(([entry, index]) => {
+        const keys = ["pull", index];
+        const isRoot = entry.path === "." || entry.path === "./";
+        return {
+          path: isRoot ? ROOT : this.#path(entry.path, [...keys, "path"]),
+          to: resolve(this.#options.directory, entry.to),
+          isInto: entry.to.endsWith("/"),
+          exclude: entry.exclude ?? [],
+          prune: entry.prune ?? false,
+          at: this.#source.positionOf(keys),
+        };
+      }),
       waiting: this.#waiting,
     };
   }

@@ -67,7 +67,7 @@ export interface ManifestFile {
    */
   run?: Run[];
   /**
-   * What comes back from the session.
+   * What agb-sync pull brings back from the session. What changed on this machine since the last pull is left alone.
    */
   pull?: Pull[];
 }
@@ -248,15 +248,25 @@ export interface Run {
   timeout?: string;
 }
 /**
- * One path to fetch.
+ * One file or directory to bring back.
  */
 export interface Pull {
   /**
-   * What to fetch, relative to root.
+   * What to bring back, relative to root; "." for all of it.
    */
   path: string;
   /**
-   * Local place, relative to the manifest.
+   * Local place, relative to the manifest: what a directory holds goes into it, a file becomes it, or goes into it where it is a directory or ends with a slash.
    */
   to: string;
+  /**
+   * What stays in the session: patterns as in a .gitignore file, relative to path. "*.log" every file of that name, at any depth; "build/" a directory and all below it; "/notes.md" only at the top.
+   *
+   * Items: One pattern.
+   */
+  exclude?: string[];
+  /**
+   * Whether what was pulled before and is gone in the session is deleted here too, unless it changed here.
+   */
+  prune?: boolean;
 }

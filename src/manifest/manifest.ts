@@ -75,7 +75,18 @@ export type RunSpec = {
   readonly at: Position;
 };
 
-export type PullSpec = { readonly path: WorkspacePath; readonly to: string; readonly at: Position };
+export type PullSpec = {
+  /** `""` is everything. */
+  readonly path: WorkspacePath;
+  /** Absolute local place: of what is in a directory, or of the file itself. */
+  readonly to: string;
+  /** Written with a slash at its end: a directory, also for a single file. */
+  readonly isInto: boolean;
+  /** gitignore patterns, relative to `path`. */
+  readonly exclude: readonly string[];
+  readonly prune: boolean;
+  readonly at: Position;
+};
 
 /** A text of the manifest that differs by machine or session. */
 export type Varying = {

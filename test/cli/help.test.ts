@@ -82,8 +82,8 @@ describe("a mistake on the command line", () => {
     ["help foo", `unknown command 'foo'${all}`],
     ["-C . --color never aply --help", `unknown command 'aply'\n(Did you mean apply?)${all}`],
     [
-      "pull --help",
-      expect.stringMatching(/^error: unknown command 'pull'\nhint: pull is not there yet; .*\n\(agb-sync --help/),
+      "run --help",
+      expect.stringMatching(/^error: unknown command 'run'\nhint: run is not there yet; .*\n\(agb-sync --help/),
     ],
     ["run", expect.stringMatching(/hint: run is not there yet; .*agb-sync apply/)],
     ["help completion", expect.stringMatching(/hint: completion is not there yet/)],

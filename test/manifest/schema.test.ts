@@ -36,7 +36,7 @@ describe("the schema, in an editor", () => {
     ],
     // What is still to come is not offered.
     ["root: /w\nfiles: [{ path: a, content: x, url: u }]\n", ["/files/0 additionalProperties"]],
-    ["root: /w\npull: []\nsession: { count: 2 }\n", [" additionalProperties", "/session additionalProperties"]],
+    ["root: /w\nsession: { count: 2 }\n", ["/session additionalProperties"]],
     ['root: /w\ndirectories: [{ path: a, mode: "0999" }]\n', expect.arrayContaining(["/directories/0/mode pattern"])],
     ["root: /w\nrun: [{ command: ls, timeout: 5 min }]\n", ["/run/0/timeout pattern"]],
   ])("tells what is wrong with %j", (text, errors) => {

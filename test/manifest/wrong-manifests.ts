@@ -338,7 +338,7 @@ moves:
   ],
   [
     "pull",
-    "version: 1\nroot: /tmp/w\npull: [{ path: a, to: b }]\n",
-    ["3:7 NOT_SUPPORTED_YET pull is not supported yet | leave it out for now"],
+    "version: 1\nroot: /tmp/w\npull: [{ path: ../a, to: b }]\n",
+    ['3:16 BAD_PATH path "../a" contains ".." and could leave root | write a path below root, such as data/raw'],
   ],
 ];

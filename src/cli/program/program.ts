@@ -196,6 +196,19 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     .option("--against <digest>", "exit 2 unless this is the digest of what is there, and nothing else is")
     .option("--allow-kept", "be content with what was kept as the session has it")
     .action(lazily(async () => (await import("../commands/verify.ts")).run));
+  const pull = ["pull", "pull --changed --dry-run", "pull results report.xml --to out"];
+  withOptions(
+    add(program, "pull [paths...]", "bring back what pull: of the manifest, or PATHS with --to, name", pull),
+    session,
+  )
+    .addOption(strategy())
+    .option("--to <dir>", "bring these paths below root back into this directory")
+    .option("--manifest <file>", "the manifest, if it is not the nearest agb-sync.yaml")
+    .option("--exclude <pattern...>", "with --to: leave these out, patterns as in a .gitignore file")
+    .option("--changed", "only what the session made or changed since the last apply")
+    .option("--dry-run", "show what would be done and write nothing")
+    .option("--force", "replace also what changed here since the last pull")
+    .action(lazily(async () => (await import("../commands/pull.ts")).run));
   withOptions(
     add(program, "unlock [manifest]", "remove the lock that a dead apply left behind", [
       "unlock --session session-0a1b",
