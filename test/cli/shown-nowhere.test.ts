@@ -54,7 +54,12 @@ describe.each(Object.entries(kinds))("what is sensitive, %s", (_name, { options,
       ...options,
       onRequest: ({ tool, args: given }) => {
         if (isIn(commandLines())) seen.push("the process list");
-        if ((tool === "shell" || tool === "run_code") && isIn(JSON.stringify(given))) seen.push("a command");
+        if (
+          (tool === "shell" || tool === "run_code") &&
+          (isIn(JSON.stringify(given)) || JSON.stringify(given).includes("H4sI"))
+        )
+          // Nor packed, which is how an archive would begin.
+          seen.push("a command");
         return undefined;
       },
     });

@@ -114,6 +114,10 @@ describe("the ticket of somebody else (S22)", () => {
     await held.lock.release();
     const ended = await prepare(JSON.stringify({ ...own, process: nobody }));
     await (await ended.ask(0, 0)).lock.release();
+    // The same name and number in another container is somebody else.
+    const host = String(own.host).replace(/\d+(?=\]$)/, "1");
+    const elsewhere = await prepare(JSON.stringify({ ...own, host, process: nobody }));
+    await expect(elsewhere.ask(0, 0)).rejects.toMatchObject({ code: "LOCKED" });
     const running = await prepare(JSON.stringify({ ...own, process: process.pid }));
     await expect(running.ask(0, 0)).rejects.toMatchObject({ code: "LOCKED" });
   });
