@@ -31,7 +31,7 @@ export type Place = {
 export function placeInside(tree: string, sessionPath: string, follow: boolean): Place {
   if (sessionPath.includes("\0")) throw new SessionFilesError("EINVAL");
   const absolute = sessionPath.startsWith("/") ? sessionPath : `${homeDirectory}/${sessionPath}`;
-  const walk = new Walk(tree);
+  const walk = new PathWalk(tree);
   try {
     return walk.to(absolute, follow);
   } catch (error) {
@@ -40,7 +40,7 @@ export function placeInside(tree: string, sessionPath: string, follow: boolean):
   }
 }
 
-class Walk {
+class PathWalk {
   private readonly tree: string;
   private readonly descriptors: number[] = [];
   private readonly names: string[] = [];

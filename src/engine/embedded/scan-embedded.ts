@@ -43,7 +43,7 @@ export async function scanEmbedded(
   const { base, fault } = storedBase(start.base, transport);
   const warnings = [...start.warnings, ...(fault === undefined ? [] : [`the stored base ${fault} and is not used`])];
   const journal = parseJournal(start.journal, transport);
-  const walk = new Walk(transport, request, oursBy(base, journal), start.index);
+  const walk = new WorkspaceWalk(transport, request, oursBy(base, journal), start.index);
   const rootExists = await walk.run(start.entries, signal);
   if (!rootExists) return { kind: "tree", rootExists, actual: new Map(), base: undefined, recovered: [], warnings };
   const { actual, held } = walk;
@@ -55,7 +55,7 @@ export async function scanEmbedded(
   return { kind: "tree", rootExists, actual, ...found, isBaseLost: fault !== undefined, held, warnings };
 }
 
-class Walk {
+class WorkspaceWalk {
   readonly actual = new Map<WorkspacePath, Entry>();
   readonly held = new Set<WorkspacePath>();
   readonly #transport: EmbeddedTransport;

@@ -1,7 +1,7 @@
 import { TransportError } from "../../errors.ts";
 import { makeWay } from "../../state/state-file.ts";
 import type { EmbeddedTransport } from "../../transport/embedded/embedded-transport.ts";
-import type { FileVersion, Reading } from "../../transport/embedded/read-session-file.ts";
+import type { Reading, SessionFileVersion } from "../../transport/embedded/read-session-file.ts";
 import { memoryContent } from "../../tree/content.ts";
 import type { Digest } from "../../tree/digest.ts";
 import type { KnownVersions } from "../../tree/known-versions.ts";
@@ -36,7 +36,7 @@ export class SessionIndex {
   }
 
   /** The digest of the file in this version; undefined when that was not read. */
-  find(path: WorkspacePath, version: FileVersion): Digest | undefined {
+  find(path: WorkspacePath, version: SessionFileVersion): Digest | undefined {
     return this.findByKey(path, keyOf(version));
   }
 
@@ -69,7 +69,7 @@ export function isRacy(changedNs: bigint, readAtMs: number): boolean {
   return ageNs <= (changedNs % SECOND_NS === 0n ? RACY_ON_SECONDS_NS : RACY_NS);
 }
 
-function keyOf({ size, mtimeNs, ctimeNs, ino }: FileVersion): string {
+function keyOf({ size, mtimeNs, ctimeNs, ino }: SessionFileVersion): string {
   return `${size} ${mtimeNs} ${ctimeNs} ${ino}`;
 }
 

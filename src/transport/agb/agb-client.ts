@@ -93,6 +93,6 @@ export class AgbClient {
 }
 
 /** True for the answers that mean that a session does not exist (any more). */
-export function isGone(error: unknown): boolean {
+export function isSessionGone(error: unknown): boolean {
   return hasCode(error, "SESSION_GONE", "SESSION_NOT_FOUND");
 }

@@ -4,7 +4,7 @@ import { hasCode, TransportError } from "../../errors.ts";
 import { type RetryPolicy, sleepOrAbort } from "../retry-policy.ts";
 import { shorten } from "../shorten.ts";
 import type { AgbClient } from "./agb-client.ts";
-import { isGone } from "./agb-client.ts";
+import { isSessionGone } from "./agb-client.ts";
 import { decoded, errorOf, fieldOf, recordOf, sessionGone, textOf } from "./parse-envelope.ts";
 
 /** What is needed to talk to one session. `link` is there when the session offers the direct route. */
@@ -112,7 +112,7 @@ export class AgbSessions {
       );
       return detailsOf(data, sessionId);
     } catch (error) {
-      if (!isGone(error)) throw error;
+      if (!isSessionGone(error)) throw error;
       throw new TransportError("SESSION_NOT_FOUND", `there is no live session ${shorten(sessionId)}`, {
         hint: "list the live ones with: agb-sync session list",
         cause: error,
@@ -127,7 +127,7 @@ export class AgbSessions {
         const status = await this.status(sessionId, signal);
         if (status === "running" || status === "") return await this.attach(sessionId, signal);
       } catch (error) {
-        if (!isGone(error)) throw error;
+        if (!isSessionGone(error)) throw error;
       }
     }
     return undefined;
@@ -230,7 +230,7 @@ export class AgbSessions {
       const status = textOf(fieldOf(data, "status")).toLowerCase();
       return endedStatus.has(status) ? sessionGone(`its status is ${status}`) : undefined;
     } catch (error) {
-      if (isGone(error) && error instanceof TransportError) return error;
+      if (isSessionGone(error) && error instanceof TransportError) return error;
       throw error;
     }
   }
@@ -244,7 +244,7 @@ export class AgbSessions {
         signal,
       );
     } catch (error) {
-      if (!isGone(error)) throw error;
+      if (!isSessionGone(error)) throw error;
     }
   }
 

@@ -67,7 +67,7 @@ export class SharedProbe {
   async #ask(signal: AbortSignal): Promise<SessionProbe> {
     const { shellTool, transfer, requests } = this.#connection;
     const none: SessionProbe = { shell: false, commands: new Set(), transfer: false };
-    const look = async () => await probeShell(shellOf(this.#connection), signal);
+    const look = async () => await probeShell(shellOver(this.#connection), signal);
     const probe = shellTool === "none" ? none : await requests.again(look, isOfShell, signal);
     if (probe.shell || transfer === undefined) return { ...probe, transfer: transfer !== undefined };
     return { ...probe, transfer: await transfer.isAvailable(signal) };
@@ -149,7 +149,7 @@ export class AgbTransport implements Transport {
   }
 
   get shell(): (request: ShellRequest, signal: AbortSignal) => Promise<ShellResult> {
-    return shellOf(this.#connection);
+    return shellOver(this.#connection);
   }
 
   get prepareUpload(): ((signal: AbortSignal) => void) | undefined {
@@ -179,7 +179,7 @@ export class AgbTransport implements Transport {
 }
 
 /** Each command is one request: it waits, counts and is repeated by itself. */
-function shellOf({ caller, shellTool, requests, timeoutMs }: AgbConnection) {
+function shellOver({ caller, shellTool, requests, timeoutMs }: AgbConnection) {
   const run = shellTool === "run_code" ? runByCode : runShell;
   return async (request: ShellRequest, signal: AbortSignal) => {
     const { what = "run a command", repeatable = false, check } = request;

@@ -6,7 +6,7 @@ import { sleepOrAbort } from "../retry-policy.ts";
 import { shorten } from "../shorten.ts";
 import type { UploadedFile, UploadSource } from "../transport.ts";
 import type { AgbClient } from "./agb-client.ts";
-import { isGone } from "./agb-client.ts";
+import { isSessionGone } from "./agb-client.ts";
 import { decoded, fieldOf, textOf } from "./parse-envelope.ts";
 
 /** First pause between two looks at a transfer, and how much longer the longest is. */
@@ -177,7 +177,7 @@ export class FileTransfer {
           signal,
         ));
       } catch (error) {
-        if (signal.aborted || isGone(error)) throw error;
+        if (signal.aborted || isSessionGone(error)) throw error;
         return;
       }
       for (const task of tasksOf(data)) {

@@ -34,7 +34,7 @@ import type { Reading } from "./read-session-file.ts";
 import { openUnfollowed } from "./read-session-file.ts";
 import { removeTree } from "./remove-tree.ts";
 import { keepAside, renameToFreeName, renameWithoutReplacing } from "./rename-without-replacing.ts";
-import { runCommand } from "./run-command.ts";
+import { runShell } from "./run-shell.ts";
 import { inDirectory } from "./safe-directory.ts";
 import { keepSessionId, realDirectory, sessionIdOf } from "./session-identity.ts";
 import { translate } from "./translate.ts";
@@ -275,7 +275,7 @@ export class EmbeddedTransport implements Transport {
   readonly shell = async (request: ShellRequest, signal: AbortSignal): Promise<ShellResult> => {
     const cwd = request.cwd ?? this.root;
     try {
-      return await this.#create(signal, cwd, () => runCommand(request, join(this.directory, cwd), signal));
+      return await this.#create(signal, cwd, () => runShell(request, join(this.directory, cwd), signal));
     } catch (error) {
       throw translate(error, cwd);
     }

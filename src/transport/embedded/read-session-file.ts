@@ -6,10 +6,10 @@ import { DigestStream, digestOf } from "../../tree/digest.ts";
 import type { Turns } from "./turns.ts";
 
 /** What tells versions of a file apart. */
-export type FileVersion = Pick<BigIntStats, "size" | "mtimeNs" | "ctimeNs" | "ino">;
+export type SessionFileVersion = Pick<BigIntStats, "size" | "mtimeNs" | "ctimeNs" | "ino">;
 
 /** What one reading of a file found: its digest, when the reading began, and which version it was after it. */
-export type Reading = { readonly digest: Digest; readonly version: FileVersion; readonly readAtMs: number };
+export type Reading = { readonly digest: Digest; readonly version: SessionFileVersion; readonly readAtMs: number };
 
 /** Files below this size are read in one go. */
 const SMALL_BYTES = 64 * 1024;
@@ -73,7 +73,7 @@ export async function hashLarge(descriptor: number, turns: Turns, signal: AbortS
   return undefined;
 }
 
-function isSame(before: FileVersion, after: FileVersion): boolean {
+function isSame(before: SessionFileVersion, after: SessionFileVersion): boolean {
   return (
     before.ctimeNs === after.ctimeNs &&
     before.mtimeNs === after.mtimeNs &&

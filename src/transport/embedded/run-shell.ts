@@ -6,7 +6,7 @@ import type { ShellRequest, ShellResult } from "../transport.ts";
  * Runs a command in a process group of its own, which ends with the signal and at the timeout.
  * @throws {TransportError} `TIMEOUT`, and whatever the system says when no shell can be started.
  */
-export async function runCommand(request: ShellRequest, cwd: string, signal: AbortSignal): Promise<ShellResult> {
+export async function runShell(request: ShellRequest, cwd: string, signal: AbortSignal): Promise<ShellResult> {
   const child = spawn("sh", ["-c", request.command], {
     cwd,
     env: { ...process.env, ...request.env },
