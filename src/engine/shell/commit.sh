@@ -84,13 +84,17 @@ receive() {
       await_upload
       return
       ;;
-    inline) printf %s "$ARCHIVE64" | base64 -d >archive ;;
+    inline) why=$( (printf %s "$ARCHIVE64" | base64 -d >archive) 2>&1) ;;
     parts)
-      cat part-* | base64 -d >archive
+      why=$( (cat part-* | base64 -d >archive) 2>&1)
       rm -f part-*
       ;;
   esac
-  is_hash "$ARCHIVE_SHA" "$(sha256sum <archive)" || quit damaged
+  is_hash "$ARCHIVE_SHA" "$(sha256sum <archive)" && return
+  # A full disk has no room for the reason either.
+  rm -f archive
+  bad 0 all failed "$why"
+  quit damaged
 }
 unpack() {
   tar "-x${ZIP:+z}mpof" "$ARCHIVE" -C "$ST" || {

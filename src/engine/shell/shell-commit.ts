@@ -259,7 +259,8 @@ class ShellCommit {
 /** Ends of a commit that leave behind what was delivered. */
 const unfinished: ReadonlySet<Report["status"]> = new Set(["damaged", "failed", "died"]);
 
-function noSpace(cause?: unknown): TransportError {
+/** A full disk that was noticed before anything was changed. */
+export function noSpace(cause?: unknown): TransportError {
   return new TransportError("NO_SPACE", "no space is left on the disk of the session; nothing was changed", {
     hint: NO_SPACE_HINT,
     cause,

@@ -23,7 +23,7 @@ import { type Dialect, dialectOf } from "./dialect.ts";
 import type { Report } from "./parse-report.ts";
 import { parseScan, type ScanAnswer } from "./parse-scan.ts";
 import { scanScript } from "./scan-script.ts";
-import { commitByShell, type ShellCommitOutcome } from "./shell-commit.ts";
+import { commitByShell, noSpace, type ShellCommitOutcome } from "./shell-commit.ts";
 
 const SCAN_TIMEOUT_MS = 48_000;
 /** How often a listing that was not whole is asked for before it counts as not permitted. */
@@ -265,6 +265,7 @@ export class ShellEngine implements Engine {
         return { results, verified: false, backupPath };
       }
       case "damaged":
+        if (isNoSpace(report.faults[0]?.text)) throw noSpace();
         throw new TransportError(
           "VERIFY_FAILED",
           "the session did not keep the bytes it was sent; nothing was changed",
@@ -302,9 +303,13 @@ const openFailures = [
 /** Faults that another's change explains. */
 const overtaken: ReadonlySet<string> = new Set(["appeared", "changed", "skipped"]);
 
+function isNoSpace(text = ""): boolean {
+  return /no space left|disk quota/i.test(text);
+}
+
 function failedInSession(report: Report): TransportError {
   const reason = report.faults[0]?.text ?? "";
-  const code = /no space left/i.test(reason) ? "NO_SPACE" : "TOOL_FAILED";
+  const code = isNoSpace(reason) ? "NO_SPACE" : "TOOL_FAILED";
   return new TransportError(code, `the commit failed in the session: ${printable(reason) || report.status}`, {
     hint: code === "NO_SPACE" ? NO_SPACE_HINT : "apply again: it goes on from what is there",
   });
@@ -325,7 +330,7 @@ function settle(results: StepResult[], ops: CommitOps, fault: Report["faults"][n
       fault.code === "failed" ? fault.text : `${fault.code} in the session while this apply was under way`;
     const code = /permission denied|not permitted/i.test(fault.text)
       ? "PERMISSION_DENIED"
-      : /no space left|quota/i.test(fault.text)
+      : isNoSpace(fault.text)
         ? "NO_SPACE"
         : fault.code === "outside"
           ? "OUTSIDE_ROOT"
