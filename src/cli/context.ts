@@ -367,7 +367,7 @@ function checkValues(options: CommonOptions): void {
 }
 
 /** @throws {UsageError} for anything but a whole number from 1. */
-export function positive(name: string, value: string): number {
+function positive(name: string, value: string): number {
   const number = /^\d{1,6}$/.test(value) ? Number(value) : 0;
   if (number >= 1 && number <= MAX_CONCURRENCY) return number;
   throw new UsageError(`${name} ${JSON.stringify(value)} is not a whole number from 1 to ${MAX_CONCURRENCY}`);

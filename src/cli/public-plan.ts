@@ -73,7 +73,7 @@ function publicConflict({ desired, actual, ...conflict }: Conflict, hides: IsSen
 }
 
 /** The digest of a tree whose sensitive files hold anything. */
-export function shownDigest(tree: Tree, hides: IsSensitive): Digest {
+function shownDigest(tree: Tree, hides: IsSensitive): Digest {
   return treeDigest(new Map([...tree].map(([path, entry]) => [path, hides(path) ? withoutDigest(entry) : entry])));
 }
 

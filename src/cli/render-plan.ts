@@ -62,7 +62,7 @@ export function renderDifferences(
 }
 
 /** `Plan: 3 to create, 1 to write, …`, or that there is nothing to do, or nothing that could be done. */
-export function summarize(plan: Plan, unreadable: readonly string[], owed: readonly RunSpec[] = []): string {
+function summarize(plan: Plan, unreadable: readonly string[], owed: readonly RunSpec[] = []): string {
   const left = [
     ...(plan.conflicts.length > 0 ? [`${plural(plan.conflicts.length, "conflict")} left alone`] : []),
     ...(plan.unsupported.length > 0 ? [`${plan.unsupported.length} not possible in this session`] : []),

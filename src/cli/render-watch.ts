@@ -151,7 +151,7 @@ export class WatchTotals {
 }
 
 /** `12:03:07  ~3 +1 →1  4.2 kB  3 calls  86 ms  a.txt, b.txt, old -> new, and 2 more`; calls only where there are any. */
-export function cycleLine(report: ApplyReport, latencyMs: number, now: Date): string {
+function cycleLine(report: ApplyReport, latencyMs: number, now: Date): string {
   const applied = appliedSteps(report);
   const counts = countSteps(applied);
   const undone = report.outcomes.length - applied.length;

@@ -75,7 +75,7 @@ const activities: Readonly<Record<WatchState["activity"], string>> = {
 };
 
 /** `connected, session ends in 24 min or less, 3 changes queued` */
-export function statusText(state: WatchState, leftMs: number | undefined): string {
+function statusText(state: WatchState, leftMs: number | undefined): string {
   const parts = [activities[state.activity]];
   if (leftMs !== undefined) parts.push(`session ends in ${Math.max(0, Math.ceil(leftMs / MINUTE_MS))} min or less`);
   if (state.queued > 0) parts.push(`${plural(state.queued, "change")} queued`);

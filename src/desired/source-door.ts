@@ -79,7 +79,7 @@ export function openSourceFile(realPath: string, told = isTold): number {
 }
 
 /** Whether what is open lies at `realPath` now. */
-export function isAt(descriptor: number, realPath: string, told = isTold): boolean {
+function isAt(descriptor: number, realPath: string, told = isTold): boolean {
   if (told) return readlinkSync(`${DESCRIPTORS}/${descriptor}`) === realPath;
   const { dev, ino } = fstatSync(descriptor, { bigint: true });
   return identityAt(realPath) === `${dev} ${ino}`;

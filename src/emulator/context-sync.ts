@@ -23,7 +23,7 @@ type Task = {
   pollsLeft: number;
 };
 
-export type TaskFilter = {
+type TaskFilter = {
   readonly contextId: string | undefined;
   readonly path: string | undefined;
   readonly taskType: string | undefined;

@@ -10,7 +10,7 @@ import type { ToolDescription } from "./tool-catalogue.ts";
 import type { Honesty, ToolRunner } from "./tools/call-tool.ts";
 
 /** One request, read whole: what the URL and the body say. */
-export type Call = {
+type Call = {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly body: JsonRecord;

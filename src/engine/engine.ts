@@ -1,8 +1,8 @@
-import type { Conflict, PlannedStep, Unsupported } from "../plan/plan.ts";
+import type { Conflict, PlannedStep } from "../plan/plan.ts";
 import type { Base, BaseChange, BaseHeader } from "../tree/base.ts";
 import type { ContentStore } from "../tree/content.ts";
 import type { Digest } from "../tree/digest.ts";
-import type { Entry, Tree } from "../tree/entry.ts";
+import type { Tree } from "../tree/entry.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
 
 /** What a scan is asked for. */
@@ -104,5 +104,3 @@ export interface Engine {
   beginScan?(request: BeginScanRequest): BegunScan | undefined;
   commit(request: CommitRequest, signal: AbortSignal): Promise<CommitResult>;
 }
-
-export type { Conflict, Entry, Unsupported };

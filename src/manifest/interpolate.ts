@@ -5,7 +5,7 @@ import { shortened } from "./quoted.ts";
 import { suggest } from "./suggest.ts";
 
 /** What is wrong with one `${…}`: where it starts and ends in the text, and why. */
-export type InterpolationFault = {
+type InterpolationFault = {
   readonly code: Extract<ProblemCode, "UNDEFINED_NAME" | "BAD_EXPRESSION">;
   readonly start: number;
   readonly end: number;

@@ -64,7 +64,7 @@ export function diffTrees(input: DiffInput): Diff {
 }
 
 /** What became of the bytes at a path since our last apply. Kept bytes are the session's, not ours. */
-export function standingOf(actual: Entry, known: BaseEntry | undefined): Standing {
+function standingOf(actual: Entry, known: BaseEntry | undefined): Standing {
   if (known === undefined) return "unmanaged";
   if (known.keptOver !== undefined) return "drifted";
   return sameContent(actual, known.entry) ? "untouched" : "drifted";

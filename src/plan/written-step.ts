@@ -2,7 +2,7 @@ import type { Entry } from "../tree/entry.ts";
 import type { Step } from "./plan.ts";
 
 /** A mode as manifests have it: `"0644"`. */
-export function writtenMode(mode: number): string {
+function writtenMode(mode: number): string {
   return mode.toString(8).padStart(4, "0");
 }
 

@@ -133,7 +133,7 @@ export function asideWarning(path: string): string {
 }
 
 /** As in "is a …". */
-export function nounOf(entry: Entry): string {
+function nounOf(entry: Entry): string {
   return { file: "file", directory: "directory", link: "link", special: "FIFO, socket or device" }[entry.kind];
 }
 

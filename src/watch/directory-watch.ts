@@ -2,7 +2,7 @@ import { watch as watchByInotify } from "node:fs";
 import { platform } from "node:os";
 
 /** Told of what happens in a directory: the name that it happened to, if the system says it, and whether it came or went. */
-export type DirectoryListener = {
+type DirectoryListener = {
   readonly onHint: (name: string | undefined, isRename: boolean) => void;
   readonly onError: (error: unknown) => void;
 };
@@ -14,7 +14,7 @@ export type OpenDirectory = (directory: string, listener: DirectoryListener) => 
  * On Linux a directory's own watch tells of everything in it. Measured with 20,000 files in 200 directories: armed in
  * 6 ms with 53 MB in all, where chokidar, which lists and looks at every file, takes 1.2 s and 165 MB.
  */
-export const openByInotify: OpenDirectory = async (directory, { onHint, onError }) => {
+const openByInotify: OpenDirectory = async (directory, { onHint, onError }) => {
   try {
     const watcher = watchByInotify(directory, { persistent: true });
     watcher.on("change", (event, name) => onHint(typeof name === "string" ? name : undefined, event === "rename"));
@@ -27,7 +27,7 @@ export const openByInotify: OpenDirectory = async (directory, { onHint, onError 
 };
 
 /** Elsewhere chokidar knows the ways of the system. `raw` is the only event of it that needs no watch on every file. */
-export const openByChokidar: OpenDirectory = async (directory, { onHint, onError }) => {
+const openByChokidar: OpenDirectory = async (directory, { onHint, onError }) => {
   const { watch } = await import("chokidar");
   const watcher = watch(directory, {
     ignoreInitial: true,

@@ -45,7 +45,7 @@ export class GitWork {
 }
 
 /** Where git keeps the index of the repository that `directory` lies in; undefined outside of any. */
-export function gitDirectoryOf(directory: string): string | undefined {
+function gitDirectoryOf(directory: string): string | undefined {
   for (let current = directory; ; current = dirname(current)) {
     const found = pointedTo(join(current, ".git"));
     if (found !== undefined || dirname(current) === current) return found;

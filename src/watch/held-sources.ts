@@ -55,12 +55,6 @@ export class HeldSources implements SourceHolder {
     return [...this.#notes.editors].some((path) => this.#applied(path) !== undefined);
   }
 
-  /** Whether everything in `held` is there because of its name: nothing about it changes but by a change of files. */
-  isSteady({ held }: Desired): boolean {
-    const { editors, saving, faults } = this.#notes;
-    return faults.size === 0 && saving.size === 0 && [...held].every((path) => editors.has(path));
-  }
-
   /** Before a look at everything. */
   startOver(): void {
     this.#before = this.#notes;

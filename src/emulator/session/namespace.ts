@@ -19,7 +19,7 @@ export type NamespaceOptions = {
   readonly disk?: { readonly sizeBytes: number; prepare(tree: string): void } | undefined;
 };
 
-export type RunRequest = {
+type RunRequest = {
   readonly argv: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;

@@ -18,7 +18,7 @@ const kinds = [
   "half",
 ] as const;
 
-export type FaultKind = (typeof kinds)[number];
+type FaultKind = (typeof kinds)[number];
 
 /** Faults that strike by chance or after a number of requests. */
 export type Faults = {

@@ -7,7 +7,7 @@ export const homeDirectory = "/home/wuying";
 export const transferDirectory = "/tmp/file-transfer";
 
 /** Top-level names that belong to the system: mounted from this machine for commands, empty for file tools. */
-export const systemDirectories: readonly string[] = ["usr", "etc", "proc", "dev", "run", "sys"];
+const systemDirectories: readonly string[] = ["usr", "etc", "proc", "dev", "run", "sys"];
 /** Devices that commands may use. */
 export const deviceNames: readonly string[] = ["null", "zero", "full", "random", "urandom", "tty"];
 

@@ -47,7 +47,7 @@ export type Session = {
   namespace: Promise<Namespace> | undefined;
 };
 
-export type NewSession = {
+type NewSession = {
   readonly imageId: string;
   readonly labels: Labels;
   readonly idleMs: number | undefined;

@@ -81,7 +81,7 @@ export function writeFile(call: ToolCall): ToolAnswer {
 }
 
 /** Writes like write_file; also used by tools that change a file. */
-export function writeBytes(
+function writeBytes(
   call: ToolCall,
   path: string,
   mode: "overwrite" | "append" | "create_new",

@@ -9,10 +9,10 @@ import type { WorkspacePath } from "../../tree/workspace-path.ts";
 import { ancestorsOf, baseName, isBelow, parentPath } from "../../tree/workspace-path.ts";
 
 /** One line of work in the session and the steps that it stands for, in the order of the names in it. */
-export type Op = { readonly line: string; readonly steps: readonly number[] };
+type Op = { readonly line: string; readonly steps: readonly number[] };
 
 /** Bytes that an op sets aside in the stage: they must turn out to be those that the plan saw (S20). */
-export type Displaced = {
+type Displaced = {
   readonly op: number;
   readonly position: number;
   readonly path: WorkspacePath;
@@ -24,7 +24,7 @@ export type Displaced = {
 };
 
 /** A file that an op puts into place: it must hold these bytes when all is done (S34). */
-export type Placed = {
+type Placed = {
   readonly op: number;
   readonly position: number;
   readonly path: WorkspacePath;

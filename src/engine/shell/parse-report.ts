@@ -25,7 +25,7 @@ export type Report = {
 };
 
 /** One line of work that did not go well: all of it, or the name at `position`. */
-export type Fault = {
+type Fault = {
   readonly op: number;
   readonly position: "all" | number;
   readonly code: (typeof codes)[number];
