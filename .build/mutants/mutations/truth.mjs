@@ -120,9 +120,7 @@ export const truth = [
     what: "base records steps that were not applied",
     text: `const applied = steps.filter((_, index) => results[index]?.status === "applied").map(({ step }) => step);`,
     becomes: `const applied = steps.filter((_, index) => results[index] !== undefined).map(({ step }) => step);`,
-    tests: "test/conformance/apply.test.ts",
-    only: "embedded, steps.*neither overwrites",
-    also: "test/engine/steps/never-twice.test.ts",
+    ...lies,
   },
   {
     row,

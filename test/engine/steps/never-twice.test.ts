@@ -7,6 +7,7 @@ import { apply } from "../../../src/reconcile/apply-plan.ts";
 import type { Session } from "../../../src/session.ts";
 import type { Transport } from "../../../src/transport/transport.ts";
 import { isStatePath } from "../../../src/tree/workspace-path.ts";
+import { untrueRecords } from "../../helpers/against-disk.ts";
 import { forwarding } from "../../helpers/forwarding.ts";
 import { kinds } from "../../helpers/kinds.ts";
 import { look } from "../../helpers/look.ts";
@@ -151,6 +152,9 @@ describe("what a session only claims to have done", () => {
     expect(report.outcomes.filter(({ result }) => result.status === "failed")).toHaveLength(1);
     expect(report.verified).toBe(false);
     expect(readFileSync(join(rootDirectory, "gone"), "utf8"), what).toBe("deleted");
+    expect(
+      untrueRecords(rootDirectory, { modes: true }).filter((path) => !["gone", "from/moved", "from"].includes(path)),
+    ).toEqual([]);
     const again = await apply(mirrorOf(directory), session, { strategy: "steps", signal, onConflict: "overwrite" });
     expect([again.verified, look(rootDirectory)]).toEqual([true, look(join(directory, "source"))]);
     await session.close();
