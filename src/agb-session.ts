@@ -8,7 +8,7 @@ import type { Transport } from "./transport/transport.ts";
 /** A session over one connection: every workspace shares its probe and its requests. */
 export function agbSession(
   connection: AgbConnection,
-  options: Pick<Session, "origin" | "keepAlive"> & { readonly concurrency: number },
+  options: Pick<Session, "origin" | "keepAlive" | "release"> & { readonly concurrency: number },
 ): Session {
   const { origin, concurrency } = options;
   const probe = new SharedProbe(connection);
@@ -28,6 +28,7 @@ export function agbSession(
       return workspace;
     },
     keepAlive: (signal) => options.keepAlive(signal),
+    release: (signal) => options.release(signal),
     close: connection.close,
   };
 }

@@ -29,6 +29,7 @@ async function connectLocally(options: ConnectOptions, directory: string): Promi
       };
     },
     keepAlive: async () => undefined,
+    release: async () => undefined,
     close: async () => undefined,
   };
 }
@@ -40,6 +41,6 @@ async function connectToAgb(options: ConnectOptions): Promise<Session> {
   ]);
   const { onEvent, concurrency = DEFAULT_CONCURRENCY } = options;
   const telling = onEvent && { onWaiting: (waiting: Waiting) => onEvent({ type: "waiting", ...waiting }) };
-  const { connection, origin, keepAlive } = await openConnection({ ...options, ...telling });
-  return agbSession(connection, { origin, concurrency, keepAlive });
+  const { connection, origin, keepAlive, release } = await openConnection({ ...options, ...telling });
+  return agbSession(connection, { origin, concurrency, keepAlive, release });
 }

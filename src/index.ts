@@ -15,6 +15,8 @@ export { drift } from "./reconcile/drift.ts";
 export { makePlan as plan } from "./reconcile/make-plan.ts";
 export type { Planned } from "./reconcile/planned.ts";
 export type { ReconcileOptions } from "./reconcile/reconcile-options.ts";
+export type { SessionFate, SessionRunOptions, SessionRunReport } from "./reconcile/run-in-session.ts";
+export { runInSession } from "./reconcile/run-in-session.ts";
 export type { ApplyReport } from "./report.ts";
 export type { ConnectOptions, Session, Workspace } from "./session.ts";
 export type { SdkSession, SdkToolResult } from "./transport/agb/sdk-connection.ts";

@@ -13,6 +13,11 @@ export type ConnectOptions = {
   readonly spec?: SessionSpec;
   /** False: never create; `SESSION_NOT_FOUND` when none is there (plan, status, verify). Default true. */
   readonly create?: boolean;
+  /**
+   * A session that has to be created is for one command: labelled so that it is found when its client is killed, and
+   * not left behind when the creation fails half-way or the signal aborts it.
+   */
+  readonly isForOneRun?: boolean;
   /** Where AGB_API_KEY, AGB_ENDPOINT and AGB_TIMEOUT_MS are looked up, before the nearest `.env`. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
@@ -39,6 +44,8 @@ export interface Session {
   openWorkspace(root: string): Workspace;
   /** Pushes the idle release away; does nothing for an embedded session. */
   keepAlive(signal: AbortSignal): Promise<void>;
+  /** Ends the session, whose files are gone then; one that has ended counts. Does nothing for an embedded session. */
+  release(signal: AbortSignal): Promise<void>;
   /** Frees sockets. The session lives on. */
   close(): Promise<void>;
 }

@@ -16,5 +16,8 @@ export function wrapSdkSession(
 ): Session {
   const { concurrency = DEFAULT_CONCURRENCY, retryPolicy = DEFAULT_RETRY_POLICY } = options;
   const keepAlive = async () => undefined;
-  return agbSession(sdkConnection(sdk, concurrency, retryPolicy), { origin: "attached", concurrency, keepAlive });
+  // Whoever made it with the SDK ends it with the SDK.
+  const release = async () => undefined;
+  const connection = sdkConnection(sdk, concurrency, retryPolicy);
+  return agbSession(connection, { origin: "attached", concurrency, keepAlive, release });
 }

@@ -4,7 +4,7 @@ import { StaleLockError } from "../lock/lock-differences.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
 import { printable } from "../tree/printable.ts";
 import type { Line } from "./events.ts";
-import { errorLine, headlineOf } from "./events.ts";
+import { commandOutputLine, errorLine, headlineOf } from "./events.ts";
 import type { Ink, Paint } from "./ink.ts";
 import type { Output } from "./output.ts";
 import { Redactor } from "./redact.ts";
@@ -64,6 +64,17 @@ export class Console {
   /** Something that happened, for machines: one line with its time. */
   printEvent({ type, ...rest }: Line): void {
     this.#printJson({ type, ts: new Date().toISOString(), schemaVersion: 1, ...rest });
+  }
+
+  /** What a command of the user's prints, as it came: to the same stream here, or as JSON. */
+  async printOutput(stream: "stdout" | "stderr", bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    this.liveLine?.clear();
+    const text = this.isJson ? `${JSON.stringify(commandOutputLine(stream, bytes))}\n` : undefined;
+    await this.#output.writeBytes(
+      text === undefined ? stream : "stdout",
+      text === undefined ? bytes : Buffer.from(text),
+      signal,
+    );
   }
 
   /** Progress and remarks, to stderr; silenced by --quiet. */

@@ -12,7 +12,7 @@ import { parseDeleteLimit } from "../plan/check-guards.ts";
 import type { ProgressListener } from "../progress.ts";
 import type { ReconcileOptions } from "../reconcile/reconcile-options.ts";
 import { printableOutput } from "../run/printable-output.ts";
-import type { Session } from "../session.ts";
+import type { ConnectOptions, Session } from "../session.ts";
 import { BASE_PATH } from "../tree/base.ts";
 import { printable } from "../tree/printable.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
@@ -82,6 +82,10 @@ export class Context {
   interruptCode: number | undefined;
   /** What an interruption from now on leaves behind, in one clause. */
   whenInterrupted = "nothing was changed";
+  /** What the first signal starts, as it is said then. */
+  whenStopping = "stopping after the step in hand; once more to leave at once";
+  /** What a second signal may leave behind, in one sentence. */
+  whenGivenUp: string | undefined;
   /** Whether nothing is under way that would have to be finished or given up. */
   isIdle: () => boolean = () => false;
   cwd: string;
@@ -106,7 +110,10 @@ export class Context {
   /** The first signal finishes the step in hand; a second one leaves at once. */
   listenForSignals(): void {
     const stop = (code: number) => () => {
-      if (this.interruptCode !== undefined) process.exit(code);
+      if (this.interruptCode !== undefined) {
+        if (this.whenGivenUp !== undefined) this.console.say(this.whenGivenUp);
+        process.exit(code);
+      }
       this.#stop(code);
     };
     process.on("SIGINT", stop(exitCodes.interrupted)).on("SIGTERM", stop(exitCodes.terminated));
@@ -216,7 +223,12 @@ export class Context {
     return { directory: this.directory, manifest, local, session: session ?? (isNameless ? made.id : undefined) };
   }
 
-  async connect(manifest: Manifest, options: CommonOptions, create: boolean): Promise<Session> {
+  async connect(
+    manifest: Manifest,
+    options: CommonOptions,
+    create: boolean,
+    more: Pick<ConnectOptions, "isForOneRun"> = {},
+  ): Promise<Session> {
     if (options.local !== undefined && options.session !== undefined) {
       throw new UsageError("--local and --session exclude one another", { hint: "leave one of them out" });
     }
@@ -233,6 +245,7 @@ export class Context {
         ...(options.concurrency === undefined ? {} : { concurrency: positive("--concurrency", options.concurrency) }),
         spec: manifest.session,
         create,
+        ...more,
         env: this.env,
         cwd: this.cwd,
         envFiles: this.envFiles,
@@ -330,7 +343,7 @@ export class Context {
 
   #stop(code: number): void {
     this.interruptCode ??= code;
-    if (!this.isIdle()) this.console.say("stopping after the step in hand; once more to leave at once");
+    if (!this.isIdle()) this.console.say(this.whenStopping);
     this.#controller.abort();
   }
 

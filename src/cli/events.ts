@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { AgbSyncError } from "../errors.ts";
 import { StaleLockError } from "../lock/lock-differences.ts";
 import { ManifestError } from "../manifest/manifest-error.ts";
@@ -46,6 +47,14 @@ export function summaryLine(type: "summary" | "ready" | "cycle", report: ApplyRe
     durationMs: Math.round(report.durationMs),
     exitCode,
   };
+}
+
+/** Output of the command of `run`: as text where a whole number of characters came, else as base64. Nothing is left out. */
+export function commandOutputLine(stream: "stdout" | "stderr", bytes: Uint8Array): Line {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const encoding = isUtf8(buffer) ? "utf8" : "base64";
+  const ts = new Date().toISOString();
+  return { type: "command-output", ts, schemaVersion: 1, stream, encoding, data: buffer.toString(encoding) };
 }
 
 /** The last line of a command that could not do its work. */

@@ -22,6 +22,26 @@ export class Output {
     if (!this.#isClosed) process.stdout.write(text);
   }
 
+  /**
+   * Bytes as they are. Resolves when the reader has taken them, so that a slow one is waited for, when there is none any
+   * more, or when the signal aborts.
+   */
+  async writeBytes(name: "stdout" | "stderr", bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    if (this.#isClosed) return;
+    const stream = process[name];
+    if (stream.listenerCount("error") === 0) stream.on("error", () => undefined);
+    await new Promise<void>((resolve) => {
+      const end = () => resolve();
+      signal.addEventListener("abort", end, { once: true });
+      stream.write(bytes, (error) => {
+        signal.removeEventListener("abort", end);
+        if (error !== null && error !== undefined && name === "stderr") this.onReaderGone();
+        resolve();
+      });
+      if (signal.aborted) resolve();
+    });
+  }
+
   /** To standard error. When that is lost there is nobody to tell. */
   writeError(text: string): void {
     if (process.stderr.listenerCount("error") === 0) process.stderr.on("error", () => undefined);

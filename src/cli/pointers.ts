@@ -20,7 +20,8 @@ const options: Readonly<Record<string, string>> = {
 };
 
 const commands: Readonly<Record<string, string>> = {
-  run: "run is not there yet; commands under run: in the manifest are run by agb-sync apply",
+  exec: "agb-sync run -- CMD runs a command in the workspace",
+  test: "agb-sync run -- CMD runs a command in the workspace",
   completion: "completion is not there yet",
   push: "agb-sync apply brings the session into the declared state",
   sync: "agb-sync apply does it once, agb-sync watch goes on doing it",

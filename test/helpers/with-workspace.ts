@@ -8,6 +8,7 @@ export function withWorkspace(session: Session, change: (workspace: Workspace) =
     origin: session.origin,
     openWorkspace: (root) => change(session.openWorkspace(root)),
     keepAlive: (signal) => session.keepAlive(signal),
+    release: (signal) => session.release(signal),
     close: () => session.close(),
   };
 }

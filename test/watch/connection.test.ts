@@ -421,7 +421,8 @@ describe("the keep-alive of a watch", () => {
       };
       const { id, kind, origin } = session;
       const openWorkspace = (root: string) => session.openWorkspace(root);
-      return { ...opened, session: { id, kind, origin, openWorkspace, keepAlive, close: () => session.close() } };
+      const others = { release: () => session.release(), close: () => session.close() };
+      return { ...opened, session: { id, kind, origin, openWorkspace, keepAlive, ...others } };
     });
     await clock.pass(6 * MINUTE_MS);
     // A call that fails is not the last one.

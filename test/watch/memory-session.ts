@@ -36,6 +36,8 @@ export class MemorySession implements Session {
     return { transport: this.#transport(root), steps: engine, batch: engine };
   }
 
+  async release(): Promise<void> {}
+
   async keepAlive(): Promise<void> {
     this.#call("keep-alive");
   }

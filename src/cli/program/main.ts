@@ -2,7 +2,7 @@ import { CommanderError } from "commander";
 import { exitCodes } from "../exit-code.ts";
 import { Output } from "../output.ts";
 import type { Invoke } from "./program.ts";
-import { buildProgram, refuseUnknownCommand } from "./program.ts";
+import { apart, buildProgram, refuseUnknownCommand } from "./program.ts";
 
 /** Runs one command line and sets the exit code of the process. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -12,9 +12,10 @@ export async function main(args: readonly string[]): Promise<void> {
     process.exitCode = await runInvocation(output, invocation, load);
   };
   try {
-    const program = buildProgram(output, invoke);
-    refuseUnknownCommand(program, args);
-    await program.parseAsync([...args], { from: "user" });
+    const { own, words } = apart(args);
+    const program = buildProgram(output, invoke, words);
+    refuseUnknownCommand(program, own);
+    await program.parseAsync([...own], { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     // commander has already printed help, version or the mistake.

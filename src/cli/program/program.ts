@@ -42,7 +42,7 @@ const lockTimeout = ["--lock-timeout <time>", "how long to wait for another appl
 const JSON_HELP = "JSON for machines: one object a line, an error the last of them; a list of none has no line";
 
 /** Every command with its options and help. Loads no command: help and mistakes need none. */
-export function buildProgram(output: Output, invoke: Invoke): Command {
+export function buildProgram(output: Output, invoke: Invoke, words: readonly string[] = []): Command {
   const program = new Command("agb-sync")
     .description("Puts the workspace of an AGB cloud session into a declared state and keeps it there.")
     .version(AGB_SYNC_VERSION)
@@ -85,10 +85,19 @@ export function buildProgram(output: Output, invoke: Invoke): Command {
       });
   addManifestCommands(program, lazily);
   addWorkspaceCommands(program, lazily);
+  addRun(program, lazily, words);
   addBackups(program, lazily);
   addSession(program, lazily);
   addEmulator(program, lazily);
   return program;
+}
+
+/** The words of the command that `run` is to run, which stand behind `--`, and what is left for agb-sync itself. */
+export function apart(args: readonly string[]): { readonly own: readonly string[]; readonly words: readonly string[] } {
+  const takesValue = ["-C", "--directory", "--color"];
+  const command = args.find((word, index) => !word.startsWith("-") && !takesValue.includes(args[index - 1] ?? ""));
+  const at = args.indexOf("--");
+  return at < 0 || command !== "run" ? { own: args, words: [] } : { own: args.slice(0, at), words: args.slice(at + 1) };
 }
 
 /**
@@ -215,6 +224,30 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
     ]),
     session,
   ).action(lazily(async () => (await import("../commands/unlock.ts")).run));
+}
+
+function addRun(program: Command, lazily: Lazily, words: readonly string[]): void {
+  const examples = [
+    "run -- npm test",
+    "run --timeout 10m --cwd app --env CI=1 -- pytest -q",
+    "run --keep -- ./train.sh",
+  ];
+  const what = "apply, run a command with live output, release the session; exits as the command does";
+  withOptions(add(program, "run [manifest]", what, examples), session, scan, rules, changes)
+    .usage("[manifest] [options] -- COMMAND [words...]")
+    .option("--cwd <dir>", "run it in this directory, relative to root")
+    .option("--env <name=value>", "set a variable for it; may be repeated", gather)
+    .option("--timeout <time>", "end it when it takes longer, with exit 124")
+    .option("--keep", "keep a session that was created for it")
+    .option("--rm", "release a session that was there before, too")
+    .option("--no-input", "ask nothing; run never does")
+    .action(
+      lazily(async () => {
+        const { run } = await import("../commands/run.ts");
+        return async (context: Context, manifest?: string, options?: Parameters<typeof run>[3]) =>
+          await run(context, words, manifest, options);
+      }),
+    );
 }
 
 function addBackups(program: Command, lazily: Lazily): void {

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { systemClock } from "../../clock.ts";
 import { hasCode, TransportError } from "../../errors.ts";
-import { type RetryPolicy, sleepOrAbort } from "../retry-policy.ts";
+import { abortedError, type RetryPolicy, sleepOrAbort, throwIfAborted } from "../retry-policy.ts";
 import { shorten } from "../shorten.ts";
 import type { AgbClient } from "./agb-client.ts";
 import { isSessionGone } from "./agb-client.ts";
+import { clientName } from "./client-name.ts";
 import { decoded, errorOf, fieldOf, recordOf, sessionGone, textOf } from "./parse-envelope.ts";
 
 /** What is needed to talk to one session. `link` is there when the session offers the direct route. */
@@ -21,6 +22,8 @@ export type SessionOrigin = {
   readonly image: string | undefined;
   /** By the clock of the client that created it. */
   readonly createdMs: number | undefined;
+  /** As `clientName` gives it; undefined for a session that is not for one run. */
+  readonly client?: string | undefined;
 };
 
 export type ListedSession = { readonly sessionId: string; readonly status: string };
@@ -33,6 +36,14 @@ const NAME_LABEL = "agb-sync/name";
  */
 const CREATE_LABEL = "agb-sync/create";
 const creation = /^(\d{1,12})_[^_]+_(.+)$/;
+
+/** What a session was made for that is to end with its client, so that those of killed clients are found. */
+const RUN_LABEL = "agb-sync/run";
+const RUN_VALUE = "1";
+/** Which process made it. */
+const CLIENT_LABEL = "agb-sync/client";
+/** How long a creation under way is waited for when the signal has aborted, and then what it may have left looked for. */
+const ABANDONED_MS = 10_000;
 
 /** Labels may take seconds to be searchable (protocol §4.2): six looks, 1.5 s apart with the default policy. */
 const LABEL_LOOKS = 6;
@@ -79,7 +90,55 @@ export class AgbSessions {
    * @throws {TransportError} `SESSION_FAILED` with the service's reason.
    */
   async create(spec: NewSession, signal: AbortSignal): Promise<SessionDetails> {
-    const token = `${Math.floor(Date.now() / 1000)}_${randomUUID()}_${encodeURIComponent(spec.image)}`;
+    return await this.#create(spec, tokenFor(spec), signal);
+  }
+
+  /**
+   * As `create`, for a session that is to end with this process: labelled as such, and released again when its creation
+   * fails half-way or is under way while the signal aborts.
+   */
+  async createForOneRun(spec: NewSession, signal: AbortSignal): Promise<SessionDetails> {
+    throwIfAborted(signal);
+    const token = tokenFor(spec);
+    const labels = { ...spec.labels, [RUN_LABEL]: RUN_VALUE, [CLIENT_LABEL]: clientName() };
+    const late = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    const linger = () => {
+      timer = setTimeout(() => late.abort(), ABANDONED_MS);
+    };
+    signal.addEventListener("abort", linger, { once: true });
+    let details: SessionDetails;
+    try {
+      details = await this.#create({ ...spec, labels }, token, late.signal);
+    } catch (error) {
+      if (late.signal.aborted || !(isRefused(error) || hasCode(error, "BAD_API_KEY"))) await this.#forget(token);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", linger);
+    }
+    if (!signal.aborted) return details;
+    await this.release(details.sessionId, AbortSignal.timeout(ABANDONED_MS));
+    throw abortedError(signal);
+  }
+
+  /** The live sessions that were each made for one run. */
+  async listRuns(signal: AbortSignal): Promise<readonly ListedSession[]> {
+    return await this.list({ [RUN_LABEL]: RUN_VALUE }, signal);
+  }
+
+  /** Releases what a creation left that nobody had an answer of. That it cannot is no news: the creation failed already. */
+  async #forget(token: string): Promise<void> {
+    const late = AbortSignal.timeout(ABANDONED_MS);
+    try {
+      const found = await this.#findLate({ [CREATE_LABEL]: token }, late);
+      if (found !== undefined) await this.release(found.sessionId, late);
+    } catch (error) {
+      if (!(error instanceof TransportError)) throw error;
+    }
+  }
+
+  async #create(spec: NewSession, token: string, signal: AbortSignal): Promise<SessionDetails> {
     const named = spec.name === undefined ? {} : { [NAME_LABEL]: spec.name };
     const labels = { ...spec.labels, ...named, [CREATE_LABEL]: token };
     const { baseDelayMs, maxRetryAfterMs } = this.#policy;
@@ -91,8 +150,7 @@ export class AgbSessions {
         const { retryAfterMs = 0 } = error;
         if (retryAfterMs > maxRetryAfterMs) throw error;
         // What was refused in so many words, or never sent, created nothing.
-        const isRefused = hasCode(error, "THROTTLED", "SESSION_FAILED", "UNREACHABLE");
-        const found = isRefused ? undefined : await this.#findLate({ [CREATE_LABEL]: token }, signal);
+        const found = isRefused(error) ? undefined : await this.#findLate({ [CREATE_LABEL]: token }, signal);
         if (found !== undefined) return await this.attach(found.sessionId, signal);
         this.#client.pool.counters.retries += 1;
         const pauseMs = baseDelayMs * CREATE_PAUSES * 3 ** (attempt - 1);
@@ -206,6 +264,7 @@ export class AgbSessions {
       name: label(NAME_LABEL) || undefined,
       image: image === undefined ? undefined : decodedImage(image),
       createdMs: seconds === undefined ? undefined : Number(seconds) * 1000,
+      ...(label(RUN_LABEL) === "" ? {} : { client: label(CLIENT_LABEL) }),
     };
   }
 
@@ -292,6 +351,15 @@ export class AgbSessions {
     }
     return undefined;
   }
+}
+
+/** Nothing was created: it says so. */
+function isRefused(error: unknown): boolean {
+  return hasCode(error, "THROTTLED", "SESSION_FAILED", "UNREACHABLE");
+}
+
+function tokenFor(spec: NewSession): string {
+  return `${Math.floor(Date.now() / 1000)}_${randomUUID()}_${encodeURIComponent(spec.image)}`;
 }
 
 function detailsOf(data: unknown, sessionId: string): SessionDetails {

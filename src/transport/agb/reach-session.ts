@@ -27,6 +27,8 @@ type Wanted = {
   readonly spec?: NewSession;
   /** False: never create. */
   readonly create?: boolean;
+  /** What is created ends with this process: it is labelled so, and is found again when that is killed. */
+  readonly isForOneRun?: boolean;
   readonly signal: AbortSignal;
 };
 
@@ -51,6 +53,8 @@ type Opened = {
   readonly origin: Reached["origin"];
   /** Pushes the idle release away. */
   readonly keepAlive: (signal: AbortSignal) => Promise<void>;
+  /** Ends the session. */
+  readonly release: (signal: AbortSignal) => Promise<void>;
 };
 
 /**
@@ -73,7 +77,9 @@ export async function openConnection(options: AccountOptions & Wanted): Promise<
       shellTool: shellToolOf(details),
       close: () => account.close(),
     };
-    return { connection, origin, keepAlive: async (signal) => await sessions.keepAlive(sessionId, signal) };
+    const keepAlive = async (late: AbortSignal) => await sessions.keepAlive(sessionId, late);
+    const release = async (late: AbortSignal) => await sessions.release(sessionId, late);
+    return { connection, origin, keepAlive, release };
   } catch (error) {
     await account.close();
     throw error;
@@ -102,5 +108,7 @@ export async function reachSession(sessions: AgbSessions, options: Wanted): Prom
     );
   }
   if (spec === undefined) throw new UsageError("a session needs an image", { hint: "add session: to the manifest" });
-  return { details: await sessions.create(spec, signal), origin: "created" };
+  const details =
+    options.isForOneRun === true ? await sessions.createForOneRun(spec, signal) : await sessions.create(spec, signal);
+  return { details, origin: "created" };
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { Session } from "../session.ts";
-import { pause } from "./pace.ts";
+import { sleepOrAbort } from "../transport/retry-policy.ts";
 
 /** Well inside the default idle time of five minutes. */
 const KEEP_ALIVE_MS = 120_000;
@@ -18,10 +18,9 @@ export async function keepAlive(
   onFailure: (error: unknown) => void,
 ): Promise<void> {
   const everyMs = Math.min(KEEP_ALIVE_MS, (manifest.session.idleTimeoutMs ?? Number.POSITIVE_INFINITY) / 2);
-  for (;;) {
-    await pause(clock, everyMs, signal);
-    if (signal.aborted) return;
+  while (!signal.aborted) {
     try {
+      await sleepOrAbort(clock, everyMs, signal);
       await session.keepAlive(signal);
     } catch (error) {
       if (!signal.aborted) onFailure(error);
