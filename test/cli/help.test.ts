@@ -82,10 +82,10 @@ describe("a mistake on the command line", () => {
     ["help foo", `unknown command 'foo'${all}`],
     ["-C . --color never aply --help", `unknown command 'aply'\n(Did you mean apply?)${all}`],
     [
-      "run --help",
-      expect.stringMatching(/^error: unknown command 'run'\nhint: run is not there yet; .*\n\(agb-sync --help/),
+      "completion --help",
+      expect.stringMatching(/^error: unknown command 'completion'\nhint: completion is not there yet.*\n\(agb-sync --help/),
     ],
-    ["run", expect.stringMatching(/hint: run is not there yet; .*agb-sync apply/)],
+    ["exec", expect.stringMatching(/hint: agb-sync run -- CMD/)],
     ["help completion", expect.stringMatching(/hint: completion is not there yet/)],
     ["completion --help", expect.stringMatching(/hint: completion is not there yet/)],
     ["deploy", expect.stringMatching(/hint: agb-sync apply /)],

@@ -297,6 +297,12 @@ function addSession(program: Command, lazily: Lazily): void {
   )
     .option("--json", JSON_HELP)
     .action(lazily(async () => (await import("../commands/session.ts")).keepAlive));
+  const prune = "release sessions that killed clients of agb-sync run left behind, and no others";
+  envFile(add(sessions, "prune", prune, ["session prune --yes", "session prune --older-than 10m"]))
+    .option("--older-than <time>", "of clients on other machines: those that were made so long ago", "1h")
+    .option("-y, --yes", "do not ask")
+    .option("--json", JSON_HELP)
+    .action(lazily(async () => (await import("../commands/session-prune.ts")).prune));
 }
 
 function addEmulator(program: Command, lazily: Lazily): void {
