@@ -1,3 +1,4 @@
+import { systemClock } from "../clock.ts";
 import { hasCode, messageOf, TransportError } from "../errors.ts";
 import { forSession } from "../manifest/for-session.ts";
 import type { Manifest } from "../manifest/manifest.ts";
@@ -7,7 +8,6 @@ import type { LiveCommand, LiveOptions, LiveOutcome } from "../run/live-command.
 import { runLive } from "../run/live-command.ts";
 import type { Session } from "../session.ts";
 import { deadline } from "../transport/deadline.ts";
-import { systemClock } from "../clock.ts";
 import type { Transport } from "../transport/transport.ts";
 import { workspacePath } from "../tree/workspace-path.ts";
 import { apply } from "./apply-plan.ts";

@@ -5,8 +5,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { Action } from "../../src/emulator/action.ts";
-import type { EmulatorOptions } from "../../src/emulator/emulator-options.ts";
+import type { Action } from "../../src/emulator/session/action.ts";
+import type { EmulatorOptions } from "../../src/emulator/session/emulator-options.ts";
 import { startEmulator } from "../../src/emulator/start-emulator.ts";
 import { run, start, waitForLine } from "../helpers/cli.ts";
 import { sharedEmulator } from "../helpers/kinds.ts";
@@ -246,16 +246,17 @@ describe("the session of agb-sync run", () => {
     ["is still under way", 700],
     ["has not begun", 0],
   ])("is not left when the signal comes while its creation %s", async (_name, delayMs) => {
-    const asked = Promise.withResolvers<void>();
+    let tellAsked = () => undefined as void;
+    const asked = new Promise<void>((resolve) => (tellAsked = resolve));
     const { begin, live } = await project({
       onRequest: ({ path }) => {
         if (!path.includes("createSession")) return undefined;
-        asked.resolve();
+        tellAsked();
         return delayMs === 0 ? undefined : { delayMs };
       },
     });
     const child = begin("run", "--", "true");
-    await asked.promise;
+    await asked;
     child.kill("SIGINT");
     expect(await once(child, "exit")).toEqual([130, null]);
     expect(await live()).toEqual([]);

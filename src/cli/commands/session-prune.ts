@@ -1,7 +1,7 @@
 import { plural } from "../../plural.ts";
 import type { ListedSession, SessionOrigin } from "../../transport/agb/agb-sessions.ts";
 import { clientState } from "../../transport/agb/client-name.ts";
-import { openAccount } from "../../transport/agb/open-agb-session.ts";
+import { openAccount } from "../../transport/agb/reach-session.ts";
 import { printable } from "../../tree/printable.ts";
 import { ask } from "../ask.ts";
 import type { Context } from "../context.ts";
@@ -26,7 +26,8 @@ export async function prune(context: Context, { olderThan = DEFAULT_AGE, ...opti
   context.listenForSignals();
   context.warnOfEnvFiles();
   context.whenInterrupted = "some sessions may be released, see: agb-sync session list";
-  const { sessions, close } = openAccount(context);
+  const account = openAccount(context);
+  const { sessions } = account;
   try {
     const listed = await sessions.listRuns(signal);
     const origins = await Promise.all(listed.map(({ sessionId }) => sessions.originOf(sessionId, signal)));
@@ -58,7 +59,7 @@ export async function prune(context: Context, { olderThan = DEFAULT_AGE, ...opti
     if (code === exitCodes.done) console.say(`released ${plural(leftOver.length, "session")}`);
     return code;
   } finally {
-    await close();
+    await account.close();
   }
 }
 

@@ -227,14 +227,10 @@ function addWorkspaceCommands(program: Command, lazily: Lazily): void {
 }
 
 function addRun(program: Command, lazily: Lazily, words: readonly string[]): void {
-  const examples = [
-    "run -- npm test",
-    "run --timeout 10m --cwd app --env CI=1 -- pytest -q",
-    "run --keep -- ./train.sh",
-  ];
+  const examples = ["run -- npm test", "run --timeout 10m --cwd app -- pytest -q", "run --keep -- ./train.sh"];
   const what = "apply, run a command with live output, release the session; exits as the command does";
   withOptions(add(program, "run [manifest]", what, examples), session, scan, rules, changes)
-    .usage("[manifest] [options] -- COMMAND [words...]")
+    .usage("[manifest] [options] -- CMD [words...]")
     .option("--cwd <dir>", "run it in this directory, relative to root")
     .option("--env <name=value>", "set a variable for it; may be repeated", gather)
     .option("--timeout <time>", "end it when it takes longer, with exit 124")
