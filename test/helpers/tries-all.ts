@@ -1,5 +1,5 @@
 /**
- * `npm test` tries a part of the long series of cases, so that it takes two minutes; `npm run test:exhaustive`, which sets
+ * `npm test` tries a part of the long series of cases, so that it stays short; `npm run test:exhaustive`, which sets
  * CRASH_MATRIX=full, goes through all of them. The files that ask this are the ones that it runs.
  */
 export const triesAll = process.env["CRASH_MATRIX"] === "full";
