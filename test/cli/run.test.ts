@@ -237,8 +237,10 @@ describe("the session of agb-sync run", () => {
     const errors = text(child.stderr ?? process.stdin);
     await waitForLine(child, /^begun$/);
     const [id = ""] = await live();
+    // Listened for first: it may be over before the emulator has answered.
+    const ended = once(child, "exit");
     await emulator.expireSession(id);
-    expect(await once(child, "exit")).toEqual([69, null]);
+    expect(await ended).toEqual([69, null]);
     expect(await errors).toMatch(/session/);
   });
 
