@@ -111,7 +111,7 @@ describe.each(withShell)("a live command: $name", ({ open }) => {
 
   it("says so when it removes what holds its own output", async () => {
     const { transport, rootDirectory } = await openRoot();
-    const script = "rm -rf .agb-sync; until [ -f go ]; do sleep 0.02; done";
+    const script = "rm -rf .agb-sync; for i in $(seq 1 200); do [ -f go ] && break; sleep 0.02; done";
     const failure = ran(transport, ["sh", "-c", script]);
     await expect(failure).rejects.toMatchObject({ code: "TOOL_FAILED", message: expect.stringContaining(".agb-sync") });
     writeFileSync(join(rootDirectory, "go"), "");
