@@ -7,7 +7,7 @@ import { keepAlive } from "../run/keep-alive.ts";
 import type { LiveCommand, LiveOptions, LiveOutcome } from "../run/live-command.ts";
 import { runLive } from "../run/live-command.ts";
 import type { Session } from "../session.ts";
-import { deadline } from "../transport/deadline.ts";
+import { within } from "../transport/deadline.ts";
 import type { Transport } from "../transport/transport.ts";
 import { workspacePath } from "../tree/workspace-path.ts";
 import { apply } from "./apply-plan.ts";
@@ -138,12 +138,7 @@ async function leave(session: Session, end: SessionEnd): Promise<SessionFate> {
     if (session.kind === "embedded") return { sessionId, fate: "left" };
     if (end === "keep") return { sessionId, fate: "kept" };
     if (end === "own" && session.origin !== "created") return { sessionId, fate: "left" };
-    const late = deadline(RELEASE_MS);
-    try {
-      await session.release(late.signal);
-    } finally {
-      late.free();
-    }
+    await within(RELEASE_MS, undefined, async (late) => await session.release(late));
     return { sessionId, fate: "released" };
   } catch (error) {
     return { sessionId, fate: "lost", reason: messageOf(error) };

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { hasCode, TransportError } from "../errors.ts";
 import { BackgroundJob } from "../transport/background-job.ts";
-import { deadline } from "../transport/deadline.ts";
+import { within } from "../transport/deadline.ts";
 import { quoteForShell } from "../transport/shell-quote.ts";
 import type { Transport } from "../transport/transport.ts";
 import { STATE_DIRECTORY } from "../tree/workspace-path.ts";
@@ -169,18 +169,5 @@ class LiveStreams {
 
   say(state: "lost" | "back", error?: Error): void {
     this.#options.onConnection?.(state, error);
-  }
-}
-
-async function within<Result>(
-  ms: number,
-  signal: AbortSignal | undefined,
-  work: (signal: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  const late = deadline(ms, signal);
-  try {
-    return await work(late.signal);
-  } finally {
-    late.free();
   }
 }

@@ -5,7 +5,7 @@ import { ignoreMatcher } from "../manifest/ignore-matcher.ts";
 import type { RunSpec } from "../manifest/manifest.ts";
 import type { ProgressListener } from "../progress.ts";
 import { BackgroundJob } from "../transport/background-job.ts";
-import { deadline } from "../transport/deadline.ts";
+import { within } from "../transport/deadline.ts";
 import { quoteForShell } from "../transport/shell-quote.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { WorkspacePath } from "../tree/workspace-path.ts";
@@ -139,19 +139,6 @@ async function followToEnd(
     if (view.isBehind) continue;
     await wait(Math.min(pauseMs, Math.max(1, startedMs + timeoutMs - performance.now())), undefined, { signal });
     pauseMs = Math.min(LONGEST_POLL_MS, pauseMs * 1.5);
-  }
-}
-
-async function within<Result>(
-  ms: number,
-  signal: AbortSignal | undefined,
-  work: (signal: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  const late = deadline(ms, signal);
-  try {
-    return await work(late.signal);
-  } finally {
-    late.free();
   }
 }
 

@@ -81,8 +81,8 @@ function notIn(name: string) {
 
 /**
  * Removes all but the newest backups, with the lock held: none numbered `madeFrom` or higher, and nothing that agb-sync
- * did not make (S42): a number above `last` never came from the counter. One that cannot be removed stays. It is taken out of the list by one rename, so that no
- * backup is ever half there.
+ * did not make (S42): a number above `last` never came from the counter. One that cannot be removed stays. It is taken
+ * out of the list by one rename, so that no backup is ever half there.
  */
 export async function pruneBackups(
   transport: Transport,

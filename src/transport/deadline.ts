@@ -17,3 +17,17 @@ export function deadline(
     },
   };
 }
+
+/** Does work that is to end with `signal`, or after `ms`. */
+export async function within<Result>(
+  ms: number,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const late = deadline(ms, signal);
+  try {
+    return await work(late.signal);
+  } finally {
+    late.free();
+  }
+}
