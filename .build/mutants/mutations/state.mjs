@@ -169,8 +169,8 @@ export const state = [
     what: "a batch prunes backups of its own run",
     text: 'read -r n b && [ "$n" -lt "$FIRST" ]; do',
     becomes: "read -r n b; do",
-    tests: "test/state/backup-numbers.test.ts",
-    only: "AGB",
+    tests: "test/engine/shell/commit-functions.test.ts",
+    only: "prune",
   },
   {
     row: counter,
@@ -199,8 +199,8 @@ export const state = [
     what: "a batch does not note what it owes before it begins",
     text: "note || quit failed\n",
     becomes: "",
-    tests: "test/safety/owed-commands.test.ts",
-    only: "batch",
+    tests: "test/engine/shell/commit-in-place.test.ts",
+    only: "journal",
   },
   {
     row: owed,

@@ -482,6 +482,14 @@ const cases: readonly Case[] = [
     after: {},
     backup: { f: "4|5|mine|own" },
   },
+  {
+    name: "prune keeps all that this run made, however many they are (S42)",
+    state: { "stage/old/o/1/f": "1", "stage/old/o/2/f": "2", "stage/old/o/3/f": "3" },
+    root: { f: "own" },
+    lines: "rescue $G/stage/old\no 0 '' '' B f\nprune",
+    after: {},
+    backup: { f: "1|2|3|own" },
+  },
 ];
 
 /** What a case begins with, beside its own lines: what commit.sh and commit-in-place.sh do before the first of them. */
