@@ -297,8 +297,8 @@ export class Watcher {
 
   async #waitForGit({ current }: WatchedManifest, endMs: number): Promise<void> {
     const { signal, maxWaitMs = MAX_WAIT_MS } = this.#options;
-    // What a busy machine tells late is no sign of rest: only a whole wait without a hint is.
-    const isAtWork = () => this.#clock.now() - this.#hints.lastMs < maxWaitMs;
+    // What a busy machine or a slow disk tells late is no sign of rest, however short a wait somebody chose.
+    const isAtWork = () => this.#clock.now() - this.#hints.lastMs < Math.max(maxWaitMs, MAX_WAIT_MS);
     await this.#git.wait(new Set(current.trees.map(({ source }) => source)), endMs, isAtWork, signal);
   }
 

@@ -368,8 +368,9 @@ describe("the work of git", () => {
     { kind: "at full speed", slow: 0, maxWaitMs: MAX_WAIT_MS },
     { kind: "with pauses that are longer than the quiet period", slow: 6, maxWaitMs: MAX_WAIT_MS },
     { kind: "that takes longer than the longest wait", slow: 15, maxWaitMs: 300 },
+    { kind: "that stands still for longer than that", slow: 15, maxWaitMs: 300, standstill: "d0/f0.slow" },
   ])("ends equal to the source after a checkout of 500 files $kind, in few applies (W15)", async (checkout) => {
-    const { slow, maxWaitMs } = checkout;
+    const { slow, maxWaitMs, standstill } = checkout;
     const watched = new Watched();
     const { source } = watched;
     watched.manifest = "ignore: [.git]\n";
@@ -388,7 +389,7 @@ describe("the work of git", () => {
       fill("other");
       git(source, "checkout", "-qb", "first");
       fill("first");
-      git(source, "config", "filter.slow.smudge", "sleep 0.1; cat");
+      git(source, "config", "filter.slow.smudge", `[ %f = '${standstill}' ] && sleep 0.6; sleep 0.1; cat`);
       return await watched.openLocal();
     });
     const isThere = () => {
